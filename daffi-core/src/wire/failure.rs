@@ -1,0 +1,114 @@
+//! Why a call had no result, as it travels.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a callback has no result for its caller. The caller's node turns it into a `CallError`.
+///
+/// Encoded as a map with a `kind`, so that a kind which an older peer does not know still arrives, as
+/// [`Failure::Unknown`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Failure {
+    /// The callback ran and returned its own error, encoded as a payload.
+    App {
+        /// The encoded error value.
+        #[serde(with = "serde_bytes")]
+        error: Vec<u8>,
+    },
+    /// The node does not offer this callback. It did not run.
+    NoCallback,
+    /// The node is not there. It did not run.
+    NoNode,
+    /// The node has more waiting for it than the controller keeps. It did not run.
+    Busy,
+    /// The node is about to stop. It did not run.
+    Stopping,
+    /// The arguments do not fit the callback's parameters. It did not run.
+    BadArguments {
+        /// What did not fit.
+        message: String,
+    },
+    /// The callback panicked.
+    Panicked {
+        /// The panic's message.
+        message: String,
+    },
+    /// The callback ran, and its result cannot be encoded.
+    BadResult {
+        /// What the encoder said.
+        message: String,
+    },
+    /// The callback ran, and its result is larger than a payload may be.
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The deadline passed before the callback returned.
+    Deadline,
+    /// The call was cancelled.
+    Cancelled,
+    /// The connection to the node broke while the call was under way. It may have run.
+    NodeLost,
+    /// The receiver finished no item for too long and was taken off the stream.
+    Stalled {
+        /// For how long, in milliseconds.
+        millis: u64,
+    },
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Failure {
+    /// Encodes the failure as a payload.
+    pub fn encode(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(self)
+            // A failure consists of numbers, strings and bytes.
+            .unwrap_or_else(|error| unreachable!("a failure always encodes: {error}"))
+    }
+
+    /// Decodes a failure; what does not decode is [`Failure::Unknown`].
+    pub fn decode(payload: &[u8]) -> Self {
+        rmp_serde::from_slice(payload).unwrap_or(Self::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn round_trips() {
+        for failure in [
+            Failure::App { error: vec![1, 2] },
+            Failure::NoCallback,
+            Failure::Panicked { message: "oh".into() },
+            Failure::TooLarge { size: 9, limit: 8 },
+        ] {
+            assert_eq!(Failure::decode(&failure.encode()), failure);
+        }
+    }
+
+    #[test]
+    fn a_kind_from_the_future_is_unknown() {
+        #[derive(Serialize)]
+        struct Future {
+            kind: &'static str,
+            detail: u32,
+        }
+        let payload = rmp_serde::to_vec_named(&Future { kind: "eclipsed", detail: 7 }).unwrap();
+        assert_eq!(Failure::decode(&payload), Failure::Unknown);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_to_something(payload: Vec<u8>) {
+            let _ = Failure::decode(&payload);
+        }
+    }
+}

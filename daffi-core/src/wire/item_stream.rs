@@ -1,0 +1,153 @@
+//! An item stream: what stands around its batches on one hop.
+//!
+//! The opener (the producer's node towards the controller, the controller towards a receiver) sends a header and then
+//! batches, the last of which is a [`StreamEnd`]. The other side sends [`Answer`]s back on the same QUIC stream: credit as
+//! the items are finished, and in the end what became of the stream. Resetting the stream instead of ending it says that the
+//! producer lost interest: nothing more is to be run.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, varint};
+
+/// The header of a stream on its way to the controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRequest {
+    /// The callback that takes the items.
+    pub callback: CallbackId,
+    /// The nodes to send them to.
+    pub targets: Vec<NodeId>,
+    /// For how long a receiver may finish no item while some wait for it, in milliseconds.
+    pub stall_millis: u64,
+    /// Whether one receiver's failure ends the stream for all.
+    #[serde(default)]
+    pub fail_fast: bool,
+}
+
+/// The header of a stream on its way to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamOffer {
+    /// The callback that takes the items.
+    pub callback: CallbackId,
+    /// The node that produces them.
+    pub producer: NodeId,
+}
+
+/// How a stream ended at its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum StreamEnd {
+    /// The source had no more items.
+    Finished,
+    /// The source failed after the items before this.
+    SourceFailed {
+        /// What it said.
+        message: String,
+    },
+    /// The producer's connection broke.
+    ProducerLost,
+    /// Another receiver failed, and the producer wanted all or none.
+    OtherReceiverFailed,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What became of a stream at one receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverEnd {
+    /// The receiver; filled in by the controller.
+    #[serde(default)]
+    pub node: NodeId,
+    /// How many items its callback returned from, without an error.
+    pub delivered: u64,
+    /// Why it stopped before the end, if it did.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+/// From the receiving side of an item stream back to the sending side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The sender may send up to these totals.
+    Grant(Credit),
+    /// A receiver is through with the stream. Towards the producer there is one for each receiver.
+    Ended(ReceiverEnd),
+}
+
+const GRANT: u8 = 0;
+const ENDED: u8 = 1;
+
+impl Answer {
+    /// Appends the answer to `out`.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Grant(credit) => {
+                out.push(GRANT);
+                varint::put(credit.items, out);
+                varint::put(credit.bytes, out);
+            }
+            Self::Ended(end) => {
+                out.push(ENDED);
+                message::put(end, out);
+            }
+        }
+    }
+
+    /// Takes an answer off the front of `input`; `None` if more bytes are needed, and then `input` is as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if these are no answers.
+    pub fn take(input: &mut &[u8]) -> Result<Option<Self>, Malformed> {
+        let Some((kind, mut rest)) = input.split_first() else {
+            return Ok(None);
+        };
+        let answer = match *kind {
+            GRANT => match (varint::take(&mut rest), varint::take(&mut rest)) {
+                (Some(items), Some(bytes)) => Some(Self::Grant(Credit { items, bytes })),
+                _ => None,
+            },
+            ENDED => message::take(&mut rest)?.map(Self::Ended),
+            _ => return Err(Malformed("unknown kind of answer")),
+        };
+        if answer.is_some() {
+            *input = rest;
+        }
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answers() -> impl Strategy<Value = Answer> {
+        prop_oneof![
+            (0u64..1 << 53, 0u64..1 << 53).prop_map(|(items, bytes)| Answer::Grant(Credit { items, bytes })),
+            (any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(node, delivered, failed)| {
+                let failure = failed.then(|| Failure::App { error: vec![1, 2, 3] });
+                Answer::Ended(ReceiverEnd { node, delivered, failure })
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn answers_round_trip_and_ask_for_more_when_cut(answer in answers(), cut: usize) {
+            let mut out = Vec::new();
+            answer.put(&mut out);
+            prop_assert_eq!(Answer::take(&mut out.as_slice()), Ok(Some(answer)));
+            let cut = cut % out.len();
+            prop_assert_eq!(Answer::take(&mut &out[..cut]), Ok(None));
+        }
+
+        #[test]
+        fn any_bytes_decode_or_fail(bytes: Vec<u8>) {
+            let _ = Answer::take(&mut bytes.as_slice());
+            let _ = message::take::<StreamRequest>(&mut bytes.as_slice());
+            let _ = message::take::<StreamOffer>(&mut bytes.as_slice());
+        }
+    }
+}

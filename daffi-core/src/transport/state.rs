@@ -1,0 +1,242 @@
+//! The user's state directory: where a controller keeps its identity and join token, and where a node of the same user on
+//! the same machine finds the token by itself.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{Identity, IdentityError, InvalidToken, JoinToken};
+
+/// The environment variable that names another directory.
+const VARIABLE: &str = "DAFFI_STATE_DIR";
+
+const IDENTITY: &str = "controller.pem";
+const TOKEN: &str = "token";
+
+/// A directory with a controller's secrets: `controller.pem` (certificate and key) and `token`, both readable by their owner
+/// only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir {
+    path: PathBuf,
+}
+
+/// The state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// There is no place for it.
+    #[error("there is no home directory to keep state in: set {VARIABLE} to a directory of your own")]
+    NoHome,
+    /// A file could not be read or written.
+    #[error("could not {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Others may read a secret file.
+    #[error(
+        "{path} holds a secret and others may read it (mode {mode:o}): run `chmod 600 {path}`, or remove it to make a new one"
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The identity file is no identity.
+    #[error("{path}: {source}; remove the file to make a new identity, then give nodes the new token")]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: IdentityError,
+    },
+    /// The token file holds no token.
+    #[error("{path}: {source}")]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: InvalidToken,
+    },
+    /// The token belongs to another identity.
+    #[error("{path} does not belong to the controller.pem beside it: remove it, and the controller makes a new token")]
+    Mismatch {
+        /// The token's file.
+        path: PathBuf,
+    },
+}
+
+impl StateDir {
+    /// The user's own: `$DAFFI_STATE_DIR`, else `daffi` in the state directory of the platform (`~/.local/state` on Linux).
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::NoHome`].
+    pub fn of_user() -> Result<Self, StateError> {
+        if let Some(path) = std::env::var_os(VARIABLE) {
+            return Ok(Self::at(path));
+        }
+        let base = dirs::state_dir().or_else(dirs::data_local_dir).ok_or(StateError::NoHome)?;
+        Ok(Self::at(base.join("daffi")))
+    }
+
+    /// The one at this path. It need not exist.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A controller's identity and token; makes what is missing. Of several controllers that start at the same time for the
+    /// first time, one makes them and the others use the same.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn controller(&self) -> Result<(Identity, JoinToken), StateError> {
+        self.create()?;
+        let path = self.path.join(IDENTITY);
+        let text = self.read_or_make(&path, || {
+            Identity::generate()
+                .map(|made| made.to_pem())
+                .map_err(|source| StateError::Identity { path: path.clone(), source })
+        })?;
+        let identity = Identity::from_pem(&text).map_err(|source| StateError::Identity { path, source })?;
+
+        let path = self.path.join(TOKEN);
+        let text = self.read_or_make(&path, || Ok(format!("{}\n", JoinToken::generate(identity.fingerprint()))))?;
+        let token: JoinToken = text.parse().map_err(|source| StateError::Token { path: path.clone(), source })?;
+        if *token.fingerprint() != identity.fingerprint() {
+            return Err(StateError::Mismatch { path });
+        }
+        Ok((identity, token))
+    }
+
+    /// The token for a node of the same user; `None` if no controller has made one yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn token(&self) -> Result<Option<JoinToken>, StateError> {
+        let path = self.path.join(TOKEN);
+        match read(&path)? {
+            Some(text) => text.parse().map(Some).map_err(|source| StateError::Token { path, source }),
+            None => Ok(None),
+        }
+    }
+
+    fn create(&self) -> Result<(), StateError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.path).map_err(io_error("create", &self.path))
+    }
+
+    /// Reads a file; if there is none, makes it whole under another name and moves it there, unless another process was
+    /// first.
+    fn read_or_make(
+        &self,
+        path: &Path,
+        make: impl FnOnce() -> Result<String, StateError>,
+    ) -> Result<String, StateError> {
+        if let Some(text) = read(path)? {
+            return Ok(text);
+        }
+        let text = make()?;
+        // Temporary files have mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io_error("write in", &self.path))?;
+        io::Write::write_all(&mut file, text.as_bytes()).map_err(io_error("write", path))?;
+        file.as_file().sync_all().map_err(io_error("write", path))?;
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(text),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                read(path)?.ok_or_else(|| io_error("read", path)(io::ErrorKind::NotFound.into()))
+            }
+            Err(error) => Err(io_error("write", path)(error.error)),
+        }
+    }
+}
+
+/// A secret file's text, or `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<String>, StateError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("read", path)(error)),
+        #[cfg(unix)]
+        Ok(metadata) => {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(StateError::Exposed { path: path.to_owned(), mode });
+            }
+        }
+        #[cfg(not(unix))]
+        Ok(_) => {}
+    }
+    fs::read_to_string(path).map(Some).map_err(io_error("read", path))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |source| StateError::Io { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_start_makes_what_later_starts_find() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::at(dir.path().join("deep/daffi"));
+        assert!(state.token().unwrap().is_none());
+        let (identity, token) = state.controller().unwrap();
+        let (again, same) = state.controller().unwrap();
+        assert_eq!(identity.fingerprint(), again.fingerprint());
+        assert_eq!(token, same);
+        assert_eq!(state.token().unwrap(), Some(token));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secrets_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::at(dir.path());
+        state.controller().unwrap();
+        for name in [IDENTITY, TOKEN] {
+            assert_eq!(fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        fs::set_permissions(dir.path().join(TOKEN), fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(state.token(), Err(StateError::Exposed { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn a_token_of_another_identity_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::at(dir.path());
+        state.controller().unwrap();
+        fs::remove_file(dir.path().join(IDENTITY)).unwrap();
+        assert!(matches!(state.controller(), Err(StateError::Mismatch { .. })));
+    }
+
+    #[test]
+    fn controllers_that_start_together_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let tokens: Vec<_> = std::thread::scope(|scope| {
+            let starts: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| StateDir::at(dir.path()).controller().map(|(_, token)| token))).collect();
+            starts.into_iter().map(|start| start.join().unwrap().unwrap()).collect()
+        });
+        assert!(tokens.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}

@@ -1,0 +1,14 @@
+use daffi::{callback, fetcher};
+
+#[fetcher]
+async fn greet(name: impl ToString) -> String;
+
+#[callback]
+fn count(up_to: u32) -> impl Iterator<Item = u32> {
+    0..up_to
+}
+
+fn main() {
+    let _ = greet("daffi");
+    let _ = count(3);
+}

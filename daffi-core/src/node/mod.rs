@@ -1,1 +1,345 @@
+//! A process's place among the others: it joins a controller, offers callbacks, calls those of others and sends streams.
 
+mod call;
+mod context;
+mod directory;
+mod error;
+mod event;
+mod invoke;
+mod join;
+mod pending;
+mod period;
+mod registry;
+mod runtime;
+mod session;
+mod stream;
+pub mod stub;
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    call::{BackgroundCall, BroadcastCall, Call, NodeReply, OneWayCall, Task},
+    directory::{CallbackInfo, NodeInfo},
+    error::{CallError, JoinError, Never},
+    event::{Event, Events, StreamEnded},
+    join::Builder,
+    period::{PeriodCall, Schedule, ScheduledCall},
+    registry::{Callback, Definition},
+    runtime::Op,
+    stream::{Fallible, OnError, ReceiverReport, Source, StreamCall, StreamReport, fallible},
+};
+use self::{
+    directory::Directory, pending::Pending, period::Schedules, registry::Registry, runtime::Runtimes, session::Link,
+};
+use crate::wire::control::ToController;
+
+/// A node that has joined. Clones are the same node; when the last is dropped, it leaves without waiting for what runs.
+#[derive(Debug, Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+    _handle: Arc<Handle>,
+}
+
+/// Ends the node when the last handle is dropped.
+#[derive(Debug)]
+struct Handle(CancellationToken);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// What the handles of a node and its tasks share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    name: String,
+    runtimes: Runtimes,
+    registry: Registry,
+    directory: watch::Sender<Directory>,
+    link: RwLock<Option<Arc<Link>>>,
+    pending: Pending,
+    schedules: Schedules,
+    events: broadcast::Sender<Event>,
+    state: watch::Sender<State>,
+    /// Cancelled when the node is to end.
+    stopping: CancellationToken,
+    call_timeout: Duration,
+    connect_timeout: Duration,
+    reconnect: bool,
+}
+
+/// Whether the node still takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Running,
+    /// It has ended, because it was asked to, or for a reason.
+    Ended(Result<(), String>),
+}
+
+/// Waiting for a node or callback took too long.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// It did not appear in time.
+    #[error("{what} did not appear within {after:?}; present: {}", if .present.is_empty() { "none".into() } else { .present.join(", ") })]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        after: Duration,
+        /// The nodes, or the callbacks, that are there.
+        present: Vec<String>,
+    },
+    /// The node stopped meanwhile.
+    #[error("the node stopped while it waited for {what}")]
+    Stopped {
+        /// What was waited for.
+        what: String,
+    },
+}
+
+impl Node {
+    /// Sets a node up.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Everybody who is there, this node included, and what each offers.
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        self.inner.directory.borrow().nodes()
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.events.subscribe())
+    }
+
+    /// Waits until a node of this name is there; not at all if it is already. Cancel safe.
+    pub fn wait_process(&self, name: impl Into<String>) -> Wait {
+        Wait { inner: self.inner.clone(), what: What::Process(name.into()), timeout: None }
+    }
+
+    /// Waits until another node offers this callback; not at all if one does already. Cancel safe.
+    pub fn wait_function(&self, name: impl Into<String>) -> Wait {
+        Wait { inner: self.inner.clone(), what: What::Function(name.into()), timeout: None }
+    }
+
+    /// Offers further callbacks, made by `callbacks![..]`.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::DuplicateCallback`]; then none of them is offered.
+    pub fn offer(&self, callbacks: impl IntoIterator<Item = Callback>) -> Result<(), JoinError> {
+        let callbacks: Vec<_> = callbacks.into_iter().collect();
+        let offers = self.inner.registry.add(&callbacks)?;
+        if let Ok(link) = self.inner.link() {
+            // Without a link, the next hello offers them.
+            let _ = link.control.send(ToController::Offer { offers });
+        }
+        Ok(())
+    }
+
+    /// The schedules that run here.
+    pub fn schedules(&self) -> Vec<Schedule> {
+        self.inner.schedules.all()
+    }
+
+    /// Runs a future so that the calls it makes go through this node.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        let cancelled = self.inner.stopping.child_token();
+        context::Context { node: self.inner.clone(), deadline: None, cancelled }.scope(future).await
+    }
+
+    /// Waits until the node has ended: stopped, refused, or disconnected for good. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Disconnected`], if it did not end because it was asked to.
+    pub fn join(&self) -> Op<Result<(), JoinError>> {
+        let mut state = self.inner.state.subscribe();
+        Op::new(async move {
+            let ended = state.wait_for(|state| matches!(state, State::Ended(_))).await.map(|state| state.clone());
+            match ended {
+                Ok(State::Ended(Err(reason))) => Err(JoinError::Disconnected { reason }),
+                Ok(State::Ended(Ok(())) | State::Running) | Err(_) => Ok(()),
+            }
+        })
+    }
+
+    /// Leaves: takes no more calls, lets callbacks that run for others finish within `grace`, cancels its schedules, and ends
+    /// the connection. The stop goes on if the future is dropped.
+    pub fn stop(&self, grace: Duration) -> Op<()> {
+        let inner = self.inner.clone();
+        context::unset_default(&inner);
+        let stopped = self.inner.runtimes.io.spawn(async move {
+            inner.schedules.all().iter().for_each(Schedule::cancel);
+            if let Ok(link) = inner.link() {
+                let idle = async {
+                    while !link.is_idle() {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                };
+                let _ = tokio::time::timeout(grace, idle).await;
+                // The controller closes the connection on the farewell: what has been answered must be there before.
+                let farewell = async {
+                    link.frames.flush().await;
+                    let _ = link.control.send(ToController::Leave);
+                    link.connection.closed().await;
+                };
+                let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+            }
+            inner.stopping.cancel();
+            let mut state = inner.state.subscribe();
+            let _ = state.wait_for(|state| matches!(state, State::Ended(_))).await;
+        });
+        Op::new(async move { drop(stopped.await) })
+    }
+}
+
+impl AsRef<Self> for Node {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl Inner {
+    /// The connection to the controller.
+    pub(crate) fn link(&self) -> Result<Arc<Link>, CallError> {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner).clone();
+        link.ok_or_else(|| CallError::NotConnected { reason: "the node is joining, or has stopped".into() })
+    }
+
+    /// Whether this is still the connection.
+    pub(crate) fn has_link(&self, link: &Arc<Link>) -> bool {
+        let current = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
+    }
+
+    fn enter(&self, link: Arc<Link>) {
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link);
+    }
+
+    fn leave(&self) {
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.pending.lose_all();
+        self.directory.send_replace(Directory::default());
+    }
+
+    pub(crate) fn announce(&self, event: Event) {
+        // Nobody need listen.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Waiting for a node or a callback: `.await` it, or `.wait()` where there is no async runtime. Without
+/// [`timeout`](Self::timeout) it waits as long as it takes.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is awaited or waited for"]
+pub struct Wait {
+    inner: Arc<Inner>,
+    what: What,
+    timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum What {
+    Process(String),
+    Function(String),
+}
+
+impl What {
+    fn is_there(&self, directory: &Directory) -> bool {
+        match self {
+            Self::Process(name) => directory.has_node(name),
+            Self::Function(name) => directory.has_callback(name),
+        }
+    }
+
+    fn present(&self, directory: &Directory) -> Vec<String> {
+        match self {
+            Self::Process(_) => directory.present(),
+            Self::Function(_) => directory.known(),
+        }
+    }
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Process(name) => write!(f, "node {name:?}"),
+            Self::Function(name) => write!(f, "callback {name:?}"),
+        }
+    }
+}
+
+impl Wait {
+    /// Gives up after this time.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Blocks the thread until it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`].
+    pub fn wait(self) -> Result<(), WaitError> {
+        self.into_future().wait()
+    }
+}
+
+impl IntoFuture for Wait {
+    type Output = Result<(), WaitError>;
+    type IntoFuture = Op<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { inner, what, timeout } = self;
+        let timer = timeout.map(|timeout| {
+            let _runtime = inner.runtimes.io.enter();
+            (timeout, tokio::time::sleep(timeout))
+        });
+        Op::new(async move {
+            let mut directory = inner.directory.subscribe();
+            let mut state = inner.state.subscribe();
+            let passed = async {
+                match timer {
+                    Some((timeout, timer)) => {
+                        timer.await;
+                        timeout
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                found = directory.wait_for(|directory| what.is_there(directory)) => {
+                    found.map(drop).map_err(|_| WaitError::Stopped { what: what.to_string() })
+                }
+                _ = state.wait_for(|state| matches!(state, State::Ended(_))) => {
+                    Err(WaitError::Stopped { what: what.to_string() })
+                }
+                after = passed => {
+                    let present = what.present(&inner.directory.borrow());
+                    Err(WaitError::Timeout { what: what.to_string(), after, present })
+                }
+            }
+        })
+    }
+}

@@ -113,6 +113,11 @@ impl Builder {
         }
     }
 
+    /// How many items there are.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Whether there is no item.
     pub const fn is_empty(&self) -> bool {
         self.count == 0

@@ -103,18 +103,20 @@ impl Window {
         Ok(())
     }
 
-    /// Counts what the callback is through with. Gives a new grant once half of the window has become free: grants then
-    /// cost one message per half window, and a sender that keeps up never waits.
-    pub fn finish(&mut self, batch: Credit) -> Option<Credit> {
-        self.finished = self.finished.plus(batch);
+    /// Takes in the total that the callback is through with. Gives a new grant once half of the window has become free: grants
+    /// then cost one message per half window, and a sender that keeps up never waits.
+    pub fn finish(&mut self, total: Credit) -> Option<Credit> {
+        self.finished = self.finished.max(total);
         let next = self.finished.plus(self.size);
         let due = next.items.saturating_sub(self.granted.items) >= self.size.items.div_ceil(2)
             || next.bytes.saturating_sub(self.granted.bytes) >= self.size.bytes.div_ceil(2);
-        if !due {
-            return None;
-        }
-        self.granted = self.granted.max(next);
-        Some(self.granted)
+        due.then(|| self.grant())
+    }
+
+    /// Grants all that is free, however little.
+    pub fn grant(&mut self) -> Credit {
+        self.granted = self.granted.max(self.finished.plus(self.size));
+        self.granted
     }
 }
 
@@ -153,6 +155,7 @@ mod tests {
         window.receive(credit(1, 1_000)).unwrap();
         assert_eq!(window.receive(credit(1, 1)), Err(Overrun));
         allowance.raise(window.finish(credit(1, 1_000)).unwrap());
+        assert_eq!(window.grant(), window.granted());
         assert!(allowance.may_send());
     }
 
@@ -172,7 +175,7 @@ mod tests {
             let mut flying = VecDeque::new();
             let mut waiting = VecDeque::new();
             let mut unsent = VecDeque::from(batches.clone());
-            let mut finished = 0;
+            let (mut finished, mut total) = (0, Credit::default());
             let mut step = |choice: u8| -> Result<bool, TestCaseError> {
                 match choice {
                     0 => if let Some(grant) = grants.pop_front() {
@@ -190,7 +193,8 @@ mod tests {
                         return Ok(true);
                     },
                     _ => if let Some(batch) = waiting.pop_front() {
-                        grants.extend(window.finish(batch));
+                        total = total.plus(batch);
+                        grants.extend(window.finish(total));
                         finished += 1;
                         return Ok(true);
                     },

@@ -1,0 +1,374 @@
+//! Item streams: from one producer to many receivers, the same bytes to each.
+//!
+//! The producer's batches are read as they come and appended to a queue for each receiver, so reading never waits for a
+//! receiver. What bounds the queues is credit: the producer may send what its slowest lossless receiver has granted, so no
+//! queue holds more than a window and a batch.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use daffi_core::{
+    link::{LinkError, Reader},
+    transport::{Connection, RecvStream, SendStream, StreamLost},
+    wire::{
+        Malformed, NodeId, StreamKind,
+        batch::{Batch, Cutter},
+        credit::Credit,
+        failure::Failure,
+        item_stream::{Answer, ReceiverEnd, StreamEnd, StreamOffer, StreamRequest},
+        limits::{self, MAX_TARGETS},
+        message,
+    },
+};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+use crate::hub::{Hub, NodeLink};
+
+/// Accepts a node's item streams until its connection is gone or it sends what makes no sense.
+pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>) -> LinkError {
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = connection.accept_bi() => match accepted {
+                Ok((send, receive)) => { streams.spawn(run(node, hub.clone(), send, receive)); }
+                Err(lost) => {
+                    // Each stream notices by itself, and tells its receivers that the producer is gone.
+                    streams.detach_all();
+                    return lost.into();
+                }
+            },
+            Some(ended) = streams.join_next() => {
+                if let Ok(Err(LinkError::Malformed(malformed))) = ended {
+                    return malformed.into();
+                }
+            }
+        }
+    }
+}
+
+/// One stream from its header to the last receiver's answer.
+async fn run(producer: NodeId, hub: Arc<Hub>, send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
+    let mut reader = Reader::new(receive);
+    let request = timeout(limits::HANDSHAKE, read_request(&mut reader))
+        .await
+        .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))?;
+    if request.targets.len() > MAX_TARGETS {
+        return Err(Malformed("too many targets").into());
+    }
+    let _counted = hub.stream_begins();
+    let (source, first) = reader.into_parts();
+    let fanout = Arc::new(Fanout::new(&request.targets));
+    let mut receivers = JoinSet::new();
+    for (index, node) in request.targets.iter().enumerate() {
+        match hub.receiver(*node, request.callback) {
+            Ok(link) => {
+                let offer = StreamOffer { callback: request.callback, producer };
+                receivers.spawn(serve_receiver(fanout.clone(), index, link, offer));
+            }
+            Err(failure) => fanout.end(index, Some(failure), None),
+        }
+    }
+    let stall = Duration::from_millis(request.stall_millis.max(1));
+    tokio::select! {
+        // Whoever has answered has ended; the tasks of stalled receivers are dropped with the set.
+        answered = answer_producer(&fanout, send) => Ok(answered?),
+        error = take_in(&fanout, source, first) => match error {
+            // The producer lost interest: dropping the receivers' tasks resets their streams.
+            LinkError::Lost(StreamLost::Reset) => Ok(()),
+            error => Err(error),
+        },
+        never = evict_stalled(&fanout, stall) => match never {},
+    }
+}
+
+async fn read_request(reader: &mut Reader) -> Result<StreamRequest, LinkError> {
+    let [kind] = reader.bytes().await?;
+    if StreamKind::from_byte(kind)? != StreamKind::Items {
+        return Err(Malformed("not an item stream").into());
+    }
+    reader.message().await?.ok_or_else(|| Malformed("a stream without a header").into())
+}
+
+/// The state of one stream.
+struct Fanout {
+    state: Mutex<State>,
+    /// The producer has something to be told.
+    news: Notify,
+}
+
+struct State {
+    receivers: Vec<Receiver>,
+    /// What came from the producer.
+    received: Credit,
+    /// What the producer was granted.
+    granted: Credit,
+    /// Ends that the producer has not been told of yet.
+    ended: Vec<ReceiverEnd>,
+}
+
+struct Receiver {
+    node: NodeId,
+    queue: VecDeque<Batch>,
+    filled: Arc<Notify>,
+    granted: Credit,
+    progress_at: Instant,
+    over: bool,
+}
+
+/// What a receiver grants from the start.
+const WINDOW: Credit = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
+
+impl Receiver {
+    /// How many items its callback is through with, as far as it has told.
+    const fn finished(&self) -> u64 {
+        self.granted.items - WINDOW.items
+    }
+}
+
+impl Fanout {
+    fn new(targets: &[NodeId]) -> Self {
+        let receiver = |node: &NodeId| Receiver {
+            node: *node,
+            queue: VecDeque::new(),
+            filled: Arc::default(),
+            granted: WINDOW,
+            progress_at: Instant::now(),
+            over: false,
+        };
+        let receivers = targets.iter().map(receiver).collect();
+        let state = State { receivers, received: Credit::default(), granted: WINDOW, ended: Vec::new() };
+        Self { state: Mutex::new(state), news: Notify::new() }
+    }
+
+    /// Queues a batch for every receiver that is still there.
+    fn push(&self, batch: &Batch) -> Result<(), Malformed> {
+        let mut state = self.lock();
+        if !batch.header().end && !state.received.is_below(state.granted) {
+            return Err(Malformed("a stream that exceeds its credit"));
+        }
+        state.received = state.received.plus(batch.cost());
+        for receiver in state.receivers.iter_mut().filter(|receiver| !receiver.over) {
+            if receiver.queue.is_empty() {
+                receiver.filled.notify_one();
+            }
+            receiver.queue.push_back(batch.clone());
+        }
+        Ok(())
+    }
+
+    /// Moves what waits for a receiver to `pieces`; whether nothing comes after it.
+    fn take_queue(&self, index: usize, pieces: &mut Vec<Bytes>) -> bool {
+        let mut state = self.lock();
+        let receiver = &mut state.receivers[index];
+        let mut last = receiver.over;
+        for batch in receiver.queue.drain(..) {
+            last |= batch.header().end;
+            pieces.extend_from_slice(batch.pieces());
+        }
+        last
+    }
+
+    fn grant(&self, index: usize, credit: Credit) -> Result<(), Malformed> {
+        let mut state = self.lock();
+        let limit = state.received.plus(WINDOW);
+        let receiver = &mut state.receivers[index];
+        if credit.items > limit.items {
+            return Err(Malformed("a receiver that finished more than it was sent"));
+        }
+        receiver.granted = receiver.granted.max(credit);
+        receiver.progress_at = Instant::now();
+        self.regrant(&mut state);
+        Ok(())
+    }
+
+    /// Ends a receiver's part. Only the first end counts.
+    fn end(&self, index: usize, failure: Option<Failure>, delivered: Option<u64>) {
+        let mut state = self.lock();
+        let receiver = &mut state.receivers[index];
+        if receiver.over {
+            return;
+        }
+        receiver.over = true;
+        receiver.queue.clear();
+        receiver.filled.notify_one();
+        let delivered = delivered.unwrap_or_else(|| receiver.finished());
+        let end = ReceiverEnd { node: receiver.node, delivered, failure };
+        state.ended.push(end);
+        self.news.notify_one();
+        self.regrant(&mut state);
+    }
+
+    /// The producer may send what all receivers allow that are still there.
+    fn regrant(&self, state: &mut State) {
+        let left = state.receivers.iter().filter(|receiver| !receiver.over).map(|receiver| receiver.granted);
+        if let Some(granted) = left.reduce(Credit::min)
+            && granted != state.granted
+        {
+            state.granted = state.granted.max(granted);
+            self.news.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The controller runs on one thread: a panic under the lock would have ended it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the producer's batches and queues them; returns only if the stream cannot go on.
+async fn take_in(fanout: &Fanout, mut source: RecvStream, first: Bytes) -> LinkError {
+    let (mut cutter, mut chunks) = (Cutter::default(), vec![first]);
+    let failed = loop {
+        chunks.drain(..).for_each(|chunk| cutter.push(chunk));
+        loop {
+            match cutter.next_batch() {
+                Ok(Some(batch)) => {
+                    let end = batch.header().end;
+                    if let Err(malformed) = fanout.push(&batch) {
+                        return malformed.into();
+                    }
+                    if end {
+                        // The rest is up to the receivers.
+                        return std::future::pending().await;
+                    }
+                }
+                Ok(None) => break,
+                Err(malformed) => return malformed.into(),
+            }
+        }
+        match source.read(&mut chunks).await {
+            Ok(true) => {}
+            Ok(false) => return Malformed("a stream without an end").into(),
+            Err(lost) => break lost,
+        }
+    };
+    match failed {
+        StreamLost::Connection(_) => {
+            // What came before the connection broke is whole and still wanted.
+            let first = fanout.lock().received.items;
+            match fanout.push(&Batch::end(&StreamEnd::ProducerLost, first, 0)) {
+                Ok(()) => std::future::pending().await,
+                Err(malformed) => malformed.into(),
+            }
+        }
+        lost => lost.into(),
+    }
+}
+
+/// Tells the producer of grants and ends, until every receiver has ended.
+async fn answer_producer(fanout: &Fanout, mut send: SendStream) -> Result<(), StreamLost> {
+    let mut told = WINDOW;
+    // Receivers go on to the end of what a lost producer has sent.
+    let mut reachable = true;
+    loop {
+        let mut bytes = Vec::new();
+        let over = {
+            let mut state = fanout.lock();
+            if state.granted != told {
+                told = state.granted;
+                Answer::Grant(told).put(&mut bytes);
+            }
+            state.ended.drain(..).for_each(|end| Answer::Ended(end).put(&mut bytes));
+            state.receivers.iter().all(|receiver| receiver.over)
+        };
+        if reachable && !bytes.is_empty() {
+            match send.write(&mut [bytes.into()]).await {
+                Ok(()) => {}
+                Err(StreamLost::Connection(_)) => reachable = false,
+                Err(lost) => return Err(lost),
+            }
+        }
+        if over {
+            send.finish();
+            send.settled().await;
+            return Ok(());
+        }
+        fanout.news.notified().await;
+    }
+}
+
+/// Carries the stream to one receiver and takes its answers.
+async fn serve_receiver(fanout: Arc<Fanout>, index: usize, link: NodeLink, offer: StreamOffer) {
+    let ended = async {
+        let (mut send, receive) = link.connection.open_bi().await?;
+        let mut header = vec![StreamKind::Items as u8];
+        message::put(&offer, &mut header);
+        send.write(&mut [header.into()]).await?;
+        tokio::select! {
+            end = take_answers(&fanout, index, Reader::new(receive)) => end,
+            Err(lost) = write_batches(&fanout, index, send) => Err(lost.into()),
+        }
+    };
+    match ended.await {
+        Ok(end) => fanout.end(index, end.failure, Some(end.delivered)),
+        Err(LinkError::Malformed(malformed)) => {
+            link.connection.close(daffi_core::transport::CloseCode::Malformed, malformed.0);
+            fanout.end(index, Some(Failure::NodeLost), None);
+        }
+        Err(LinkError::Lost(_)) => fanout.end(index, Some(Failure::NodeLost), None),
+    }
+}
+
+async fn take_answers(fanout: &Fanout, index: usize, mut reader: Reader) -> Result<ReceiverEnd, LinkError> {
+    loop {
+        match reader.answer().await? {
+            Some(Answer::Grant(credit)) => fanout.grant(index, credit)?,
+            Some(Answer::Ended(end)) => return Ok(end),
+            None => return Err(Malformed("a receiver that ends without saying how").into()),
+        }
+    }
+}
+
+/// Writes a receiver's queue, until the end of the stream or of the receiver's part.
+async fn write_batches(fanout: &Fanout, index: usize, mut send: SendStream) -> Result<(), StreamLost> {
+    let filled = fanout.lock().receivers[index].filled.clone();
+    let mut pieces = Vec::new();
+    loop {
+        let last = fanout.take_queue(index, &mut pieces);
+        if !pieces.is_empty() {
+            match send.write(&mut pieces).await {
+                Ok(()) => pieces.clear(),
+                // It wants no more, and its answer says why.
+                Err(StreamLost::Stopped) => return Ok(()),
+                Err(lost) => return Err(lost),
+            }
+        } else if !last {
+            filled.notified().await;
+        }
+        if last {
+            send.finish();
+            return Ok(());
+        }
+    }
+}
+
+/// Takes receivers off the stream that finish nothing although items wait for them.
+async fn evict_stalled(fanout: &Fanout, stall: Duration) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(stall / 4).await;
+        let mut state = fanout.lock();
+        let received = state.received.items;
+        let now = Instant::now();
+        let mut stalled = Vec::new();
+        for (index, receiver) in state.receivers.iter_mut().enumerate().filter(|(_, receiver)| !receiver.over) {
+            if receiver.finished() >= received {
+                receiver.progress_at = now;
+            } else if now - receiver.progress_at >= stall {
+                stalled.push((index, receiver.node));
+            }
+        }
+        drop(state);
+        for (index, node) in stalled {
+            tracing::warn!(node, ?stall, "a receiver finishes nothing: it leaves the stream");
+            fanout.end(index, Some(Failure::Stalled { millis: stall.as_millis() as u64 }), None);
+        }
+    }
+}

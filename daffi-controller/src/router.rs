@@ -1,0 +1,326 @@
+//! Where each frame goes. Plain data: frames in, frames out, no tasks, no connections.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use bytes::Bytes;
+use daffi_core::wire::{
+    CallId, CallbackId, Malformed, NodeId,
+    failure::Failure,
+    frame::{Frame, Head},
+    limits::MAX_EARLY_CANCELS,
+};
+use slab::Slab;
+
+/// Which call is under way between whom.
+#[derive(Debug, Default)]
+pub(crate) struct Router {
+    routes: Slab<Route>,
+    /// The routes of each call: one, or one for each node of a broadcast.
+    calls: HashMap<(NodeId, CallId), Vec<usize>>,
+    early_cancels: HashMap<NodeId, EarlyCancels>,
+    /// Told apart from older routes in the same place of the slab.
+    next_tag: u32,
+}
+
+#[derive(Debug)]
+struct Route {
+    caller: NodeId,
+    call: CallId,
+    callee: NodeId,
+    tag: u32,
+}
+
+/// Cancellations that came before their calls: a large call has a stream of its own and may be overtaken.
+#[derive(Debug, Default)]
+struct EarlyCancels {
+    calls: HashSet<CallId>,
+    order: VecDeque<CallId>,
+}
+
+/// The tag's share of a route's number, so that the number stays below 2^53.
+const TAG_BITS: u32 = 20;
+
+/// What the router asks about nodes, and what it tells them.
+pub(crate) trait Nodes {
+    /// Why a call of this callback cannot go to this node, if it cannot.
+    fn refuses(&self, node: NodeId, callback: CallbackId) -> Option<Failure>;
+    /// Sends a frame to a node; one that is gone is no error.
+    fn deliver(&self, node: NodeId, head: &Head, payload: &[u8]);
+}
+
+impl Router {
+    /// Takes a frame from a node and sends what follows from it.
+    pub(crate) fn handle(&mut self, from: NodeId, frame: Frame, nodes: &impl Nodes) -> Result<(), Malformed> {
+        let Frame { head, payload } = frame;
+        match head {
+            Head::Call { id, callback, peer, budget } => {
+                self.begin(from, id, &[peer], nodes, callback, budget, &payload)
+            }
+            Head::Broadcast { id, callback, budget, targets } => {
+                self.begin(from, id, &targets, nodes, callback, budget, &payload)
+            }
+            Head::Reply { id, status, node: _ } => {
+                // A reply to a call that was cancelled meanwhile is no fault of the node's.
+                if let Some(route) = self.end_route(from, id) {
+                    let head = Head::Reply { id: route.call, node: from, status };
+                    nodes.deliver(route.caller, &head, &payload);
+                }
+                Ok(())
+            }
+            Head::Cancel { id } => {
+                match self.calls.remove(&(from, id)) {
+                    Some(keys) => self.cancel(&keys, nodes),
+                    None => self.early_cancels.entry(from).or_default().remember(id),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends what a lost node had to do with: its callers get an answer, and what it asked for is cancelled.
+    pub(crate) fn lose(&mut self, node: NodeId, nodes: &impl Nodes) {
+        self.early_cancels.remove(&node);
+        let (mut unanswered, mut unwanted) = (Vec::new(), Vec::new());
+        for (key, route) in &self.routes {
+            if route.caller == node {
+                unwanted.push(key);
+            } else if route.callee == node {
+                unanswered.push((number(key, route.tag), route.callee));
+            }
+        }
+        self.calls.retain(|(caller, _), _| *caller != node);
+        self.cancel(&unwanted, nodes);
+        for (id, callee) in unanswered {
+            if let Some(route) = self.end_route(callee, id) {
+                fail(route.caller, route.call, callee, &Failure::NodeLost, nodes);
+            }
+        }
+    }
+
+    /// How many calls are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.routes.len()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of two kinds of frame")]
+    fn begin(
+        &mut self,
+        caller: NodeId,
+        call: CallId,
+        targets: &[NodeId],
+        nodes: &impl Nodes,
+        callback: CallbackId,
+        budget: Option<std::time::Duration>,
+        payload: &Bytes,
+    ) -> Result<(), Malformed> {
+        if self.early_cancels.get_mut(&caller).is_some_and(|cancels| cancels.forget(call)) {
+            return Ok(());
+        }
+        if self.calls.contains_key(&(caller, call)) {
+            return Err(Malformed("a call with the number of another"));
+        }
+        let mut keys = Vec::with_capacity(targets.len());
+        for callee in targets {
+            if let Some(failure) = nodes.refuses(*callee, callback) {
+                fail(caller, call, *callee, &failure, nodes);
+                continue;
+            }
+            self.next_tag = (self.next_tag + 1) & ((1 << TAG_BITS) - 1);
+            let key = self.routes.insert(Route { caller, call, callee: *callee, tag: self.next_tag });
+            keys.push(key);
+            let head = Head::Call { id: number(key, self.next_tag), callback, peer: caller, budget };
+            nodes.deliver(*callee, &head, payload);
+        }
+        if !keys.is_empty() {
+            self.calls.insert((caller, call), keys);
+        }
+        Ok(())
+    }
+
+    fn end_route(&mut self, callee: NodeId, id: CallId) -> Option<Route> {
+        let key = (id & u64::from(u32::MAX)) as usize;
+        let route = self.routes.get(key)?;
+        if route.callee != callee || number(key, route.tag) != id {
+            return None;
+        }
+        let route = self.routes.remove(key);
+        if let Some(keys) = self.calls.get_mut(&(route.caller, route.call)) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.calls.remove(&(route.caller, route.call));
+            }
+        }
+        Some(route)
+    }
+
+    fn cancel(&mut self, keys: &[usize], nodes: &impl Nodes) {
+        for key in keys {
+            if let Some(route) = self.routes.try_remove(*key) {
+                nodes.deliver(route.callee, &Head::Cancel { id: number(*key, route.tag) }, &[]);
+            }
+        }
+    }
+}
+
+impl EarlyCancels {
+    fn remember(&mut self, call: CallId) {
+        if self.order.len() == MAX_EARLY_CANCELS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.calls.remove(&oldest);
+        }
+        if self.calls.insert(call) {
+            self.order.push_back(call);
+        }
+    }
+
+    fn forget(&mut self, call: CallId) -> bool {
+        let known = self.calls.remove(&call);
+        if known {
+            self.order.retain(|other| *other != call);
+        }
+        known
+    }
+}
+
+/// A route's number on the way to its callee: its place, and a tag that changes with every use of the place.
+fn number(key: usize, tag: u32) -> CallId {
+    u64::from(tag) << 32 | key as u64
+}
+
+fn fail(caller: NodeId, call: CallId, callee: NodeId, failure: &Failure, nodes: &impl Nodes) {
+    let frame = Frame::failure(call, callee, failure);
+    nodes.deliver(caller, &frame.head, &frame.payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use daffi_core::wire::frame::Status;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Nodes 1 to 4, of which 4 offers nothing.
+    #[derive(Default)]
+    struct Recorder(RefCell<Vec<(NodeId, Head)>>);
+
+    impl Nodes for Recorder {
+        fn refuses(&self, node: NodeId, _: CallbackId) -> Option<Failure> {
+            match node {
+                1..=3 => None,
+                4 => Some(Failure::NoCallback),
+                _ => Some(Failure::NoNode),
+            }
+        }
+
+        fn deliver(&self, node: NodeId, head: &Head, _: &[u8]) {
+            self.0.borrow_mut().push((node, head.clone()));
+        }
+    }
+
+    impl Recorder {
+        fn take(&self) -> Vec<(NodeId, Head)> {
+            self.0.take()
+        }
+    }
+
+    fn frame(head: Head) -> Frame {
+        Frame { head, payload: Bytes::new() }
+    }
+
+    fn call(id: CallId, peer: NodeId) -> Frame {
+        frame(Head::Call { id, callback: 0, peer, budget: None })
+    }
+
+    fn reply(id: CallId) -> Frame {
+        frame(Head::Reply { id, node: 0, status: Status::Value })
+    }
+
+    fn routed(sent: &[(NodeId, Head)]) -> CallId {
+        match sent {
+            [(_, Head::Call { id, .. })] => *id,
+            other => panic!("expected one call, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reply_finds_its_caller_once() {
+        let (mut router, nodes) = (Router::default(), Recorder::default());
+        router.handle(1, call(9, 2), &nodes).unwrap();
+        let id = routed(&nodes.take());
+        router.handle(3, reply(id), &nodes).unwrap();
+        assert_eq!(nodes.take(), [], "node 3 was not asked");
+        router.handle(2, reply(id), &nodes).unwrap();
+        assert_eq!(nodes.take(), [(1, Head::Reply { id: 9, node: 2, status: Status::Value })]);
+        router.handle(2, reply(id), &nodes).unwrap();
+        assert_eq!(nodes.take(), []);
+        assert_eq!(router.under_way(), 0);
+    }
+
+    #[test]
+    fn a_late_reply_does_not_reach_a_newer_call_in_the_same_place() {
+        let (mut router, nodes) = (Router::default(), Recorder::default());
+        router.handle(1, call(1, 2), &nodes).unwrap();
+        let old = routed(&nodes.take());
+        router.handle(1, frame(Head::Cancel { id: 1 }), &nodes).unwrap();
+        router.handle(1, call(2, 2), &nodes).unwrap();
+        nodes.take();
+        router.handle(2, reply(old), &nodes).unwrap();
+        assert_eq!(nodes.take(), []);
+        assert_eq!(router.under_way(), 1);
+    }
+
+    #[test]
+    fn a_broadcast_gets_an_answer_for_every_target() {
+        let (mut router, nodes) = (Router::default(), Recorder::default());
+        let targets = vec![2, 3, 4, 5];
+        router.handle(1, frame(Head::Broadcast { id: 9, callback: 0, budget: None, targets }), &nodes).unwrap();
+        let sent = nodes.take();
+        let failed =
+            sent.iter().filter(|(_, head)| matches!(head, Head::Reply { status: Status::Failure, .. })).count();
+        assert_eq!((sent.len(), failed), (4, 2));
+        router.lose(2, &nodes);
+        assert_eq!(nodes.take(), [(1, Head::Reply { id: 9, node: 2, status: Status::Failure })]);
+        router.lose(1, &nodes);
+        assert!(matches!(nodes.take().as_slice(), [(3, Head::Cancel { .. })]));
+        assert_eq!(router.under_way(), 0);
+    }
+
+    #[test]
+    fn a_cancellation_that_overtakes_its_call_counts() {
+        let (mut router, nodes) = (Router::default(), Recorder::default());
+        router.handle(1, frame(Head::Cancel { id: 9 }), &nodes).unwrap();
+        router.handle(1, call(9, 2), &nodes).unwrap();
+        assert_eq!(nodes.take(), []);
+    }
+
+    proptest! {
+        /// Whatever several nodes send: the router never panics, and once all of them are gone it holds nothing.
+        #[test]
+        fn nothing_is_left_when_all_are_gone(
+            steps in prop::collection::vec((1u32..5, 0u8..4, 0u64..6, 0u32..6), 0..200),
+        ) {
+            let (mut router, nodes) = (Router::default(), Recorder::default());
+            let mut routed = Vec::new();
+            for (from, kind, id, peer) in steps {
+                let frame = match kind {
+                    0 => call(id, peer),
+                    1 => frame(Head::Broadcast { id, callback: 0, budget: None, targets: vec![peer, 1, 2] }),
+                    2 => reply(routed.get(id as usize).copied().unwrap_or(id)),
+                    _ => frame(Head::Cancel { id }),
+                };
+                let _ = router.handle(from, frame, &nodes);
+                for (_, head) in nodes.take() {
+                    if let Head::Call { id, .. } = head {
+                        routed.insert(0, id);
+                    }
+                }
+            }
+            (1..5).for_each(|node| router.lose(node, &nodes));
+            prop_assert_eq!(router.under_way(), 0);
+            prop_assert!(router.calls.is_empty() && router.early_cancels.is_empty());
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A node's connection from its first byte to its last.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use daffi_core::{
+    link::{FrameSender, LinkError, Reader, receive_frames},
+    transport::{CloseCode, Connection, ConnectionLost, Incoming, JoinToken, Listener, SendStream, StreamLost},
+    wire::{
+        Malformed, NodeId, StreamKind,
+        control::{ToController, ToNode},
+        limits, message, preamble,
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    directory::Refused,
+    fanout,
+    hub::{Hub, NodeLink},
+};
+
+/// How long the holder of a name has to show that it is alive, when another node asks for the name. A node that was killed
+/// and started again need not wait for [`limits::IDLE`] then.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// How long a closed connection lingers, so that the peer learns why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Runs a controller on this listener until `stop` holds a grace: from then on it refuses nodes and new work, waits at most
+/// that long for what runs, and closes every connection.
+pub async fn serve(mut listener: Listener, token: JoinToken, mut stop: watch::Receiver<Option<Duration>>) {
+    let hub = Arc::new(Hub::default());
+    let token = Arc::new(token);
+    let mut sessions = JoinSet::new();
+    let grace = loop {
+        tokio::select! {
+            incoming = listener.accept() => match incoming {
+                Some(incoming) => {
+                    sessions.spawn(admit(incoming, hub.clone(), token.clone()));
+                }
+                None => break Duration::ZERO,
+            },
+            Some(_) = sessions.join_next() => {}
+            stop = stop.wait_for(Option::is_some) => break stop.ok().and_then(|grace| *grace).unwrap_or_default(),
+        }
+    };
+    hub.drain();
+    let deadline = Instant::now() + grace;
+    while !hub.is_idle() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tracing::info!(idle = hub.is_idle(), "controller stops");
+    hub.close_all(FAREWELL).await;
+    listener.close().await;
+    // Sessions end with their connections.
+    let _ = timeout(FAREWELL, async { while sessions.join_next().await.is_some() {} }).await;
+}
+
+/// Why a peer was not let in.
+#[derive(Debug, thiserror::Error)]
+enum Rejected {
+    #[error(
+        "this controller speaks version {ours} of the daffi protocol and the node speaks {theirs}: upgrade the older of the two"
+    )]
+    Version { ours: u16, theirs: u16 },
+    #[error("the join token is not this controller's: give the node the one that `daffi-controller token` prints")]
+    Token,
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("no valid hello within {} s", limits::HANDSHAKE.as_secs())]
+    Silent,
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+impl Rejected {
+    const fn code(&self) -> CloseCode {
+        match self {
+            Self::Version { .. } => CloseCode::Version,
+            Self::Token => CloseCode::Token,
+            Self::Refused(Refused::NameTaken(_)) => CloseCode::NameTaken,
+            Self::Refused(Refused::NodeName { .. } | Refused::CallbackName { .. }) => CloseCode::InvalidName,
+            Self::Refused(Refused::TooManyCallbacks) => CloseCode::Limit,
+            Self::Silent => CloseCode::Silent,
+            Self::Link(_) => CloseCode::Malformed,
+        }
+    }
+}
+
+async fn admit(incoming: Incoming, hub: Arc<Hub>, token: Arc<JoinToken>) {
+    let connection = match incoming.establish().await {
+        Ok(connection) => connection,
+        Err(lost) => return tracing::warn!(%lost, "a connection was not established"),
+    };
+    let peer = connection.peer();
+    let joining = join(&connection, &hub, &token);
+    let joined = timeout(limits::HANDSHAKE, joining).await.unwrap_or(Err(Rejected::Silent));
+    let session = match joined {
+        Ok(session) => session,
+        Err(rejected) => {
+            tracing::warn!(%peer, reason = %rejected, "refused a node");
+            connection.close(rejected.code(), &rejected.to_string());
+            return;
+        }
+    };
+    let (node, name) = (session.node, session.name.clone());
+    tracing::info!(%peer, node, name, "node joined");
+    let reason = session.run(&connection, &hub).await;
+    tracing::info!(%peer, node, name, reason, "node left");
+    hub.leave(node, &reason);
+}
+
+/// A node that was let in.
+struct Session {
+    node: NodeId,
+    name: String,
+    send: SendStream,
+    receive: Reader,
+    messages: mpsc::Receiver<ToNode>,
+    alive: Arc<tokio::sync::Notify>,
+    lane: daffi_core::link::LaneWriter,
+}
+
+async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<Session, Rejected> {
+    let (mut send, receive) = connection.accept_bi().await.map_err(LinkError::from)?;
+    let mut receive = Reader::new(receive);
+    let [kind] = receive.bytes().await?;
+    if StreamKind::from_byte(kind).map_err(LinkError::from)? != StreamKind::Control {
+        return Err(LinkError::from(Malformed("the first stream is not the control stream")).into());
+    }
+    let version = preamble::decode(receive.bytes().await?).map_err(LinkError::from)?;
+    // Whoever speaks daffi at all is told which version this is.
+    let own = Bytes::copy_from_slice(&preamble::encode(preamble::VERSION));
+    send.write(&mut [own]).await.map_err(LinkError::from)?;
+    if version != preamble::VERSION {
+        return Err(Rejected::Version { ours: preamble::VERSION, theirs: version });
+    }
+    let hello = receive.message().await?;
+    let Some(ToController::Hello { name, secret, offers, software }) = hello else {
+        return Err(LinkError::from(Malformed("the first message is not a hello")).into());
+    };
+    if !token.admits(&secret) {
+        return Err(Rejected::Token);
+    }
+    tracing::debug!(name, software, offers = offers.len(), "hello");
+
+    let (frames, lane) = FrameSender::new();
+    let (link, messages) = NodeLink::new(connection.clone(), frames);
+    let alive = link.alive.clone();
+    let member = match hub.join(name, offers.clone(), link.clone()) {
+        Err(Refused::NameTaken(name)) => {
+            if is_alive(hub, &name).await {
+                return Err(Refused::NameTaken(name).into());
+            }
+            hub.join(name, offers, link)?
+        }
+        other => other?,
+    };
+    Ok(Session { node: member.id, name: member.name, send, receive, messages, alive, lane })
+}
+
+/// Whether the holder of a name answers. One that does not loses its connection, and with it the name.
+async fn is_alive(hub: &Hub, name: &str) -> bool {
+    let Some(holder) = hub.named(name) else {
+        return false;
+    };
+    let answered = holder.alive.notified();
+    if holder.control.try_send(ToNode::Probe).is_ok() && timeout(PROBE, answered).await.is_ok() {
+        return true;
+    }
+    holder.connection.close(CloseCode::NameTaken, "another node took this name while this one did not answer");
+    // Its session notices and takes it out of the directory.
+    while hub.named(name).is_some_and(|link| link.is_same(&holder)) {
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+impl Session {
+    /// Serves the node until it is gone; why it is.
+    async fn run(self, connection: &Connection, hub: &Arc<Hub>) -> String {
+        let Self { node, send, receive, messages, alive, lane, name: _ } = self;
+        let deliver = {
+            let hub = hub.clone();
+            move |frame| hub.handle(node, frame)
+        };
+        let ended = tokio::select! {
+            ended = read_control(receive, node, hub, &alive) => ended,
+            lost = write_control(send, messages) => Err(lost.into()),
+            lost = lane.run(connection.clone()) => Err(lost.into()),
+            error = receive_frames(connection, deliver) => Err(error),
+            error = fanout::accept(connection, node, hub) => Err(error),
+        };
+        match ended {
+            Ok(()) => {
+                // The node has sent everything that it had to say before its farewell.
+                connection.close(CloseCode::Done, "it left");
+                "it left".into()
+            }
+            Err(LinkError::Malformed(malformed)) => {
+                connection.close(CloseCode::Malformed, malformed.0);
+                malformed.to_string()
+            }
+            // A stream fails when its connection does, and the connection knows why.
+            Err(LinkError::Lost(_)) => match timeout(FAREWELL, connection.closed()).await {
+                Ok(ConnectionLost::ClosedByPeer { reason, .. }) => format!("it closed the connection: {reason}"),
+                Ok(lost) => lost.to_string(),
+                Err(_) => {
+                    connection.close(CloseCode::Malformed, "a stream that lives as long as the connection ended");
+                    "it ended a stream that lives as long as the connection".into()
+                }
+            },
+        }
+    }
+}
+
+async fn read_control(
+    mut receive: Reader,
+    node: NodeId,
+    hub: &Hub,
+    alive: &tokio::sync::Notify,
+) -> Result<(), LinkError> {
+    loop {
+        match receive.message().await? {
+            Some(ToController::Offer { offers }) => {
+                if let Err(refused) = hub.offer(node, offers) {
+                    tracing::warn!(node, %refused, "refused callbacks");
+                    return Err(Malformed("callbacks that cannot be offered").into());
+                }
+            }
+            Some(ToController::Alive) => alive.notify_waiters(),
+            Some(ToController::Leave) => return Ok(()),
+            Some(ToController::Hello { .. }) => return Err(Malformed("a second hello").into()),
+            Some(ToController::Unknown) => {}
+            None => return Err(Malformed("the control stream ended").into()),
+        }
+    }
+}
+
+async fn write_control(mut send: SendStream, mut messages: mpsc::Receiver<ToNode>) -> StreamLost {
+    let mut gathered = Vec::new();
+    while messages.recv_many(&mut gathered, 64).await > 0 {
+        let mut bytes = Vec::new();
+        gathered.drain(..).for_each(|message| message::put(&message, &mut bytes));
+        if let Err(lost) = send.write(&mut [bytes.into()]).await {
+            return lost;
+        }
+    }
+    // The hub dropped the link: the node was taken out.
+    StreamLost::Stopped
+}

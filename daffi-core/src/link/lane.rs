@@ -1,0 +1,257 @@
+//! The call lane: frames of many calls on one long-lived stream, and a stream of its own for a frame that is too large.
+//!
+//! Senders append to a shared buffer, the writer takes all that has gathered and writes it at once: while it writes, the
+//! next lot gathers. So pressure makes large writes, and an idle lane sends a frame the moment it comes.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+
+use super::{LinkError, Reader};
+use crate::{
+    transport::{Connection, ConnectionLost, RecvStream, StreamLost},
+    wire::{
+        Malformed, StreamKind,
+        frame::{self, Decoder, Frame, Head, MAX_FRAME},
+        limits, varint,
+    },
+};
+
+/// Sends frames over one connection, from any thread, without waiting. Clones share the lane.
+#[derive(Debug, Clone)]
+pub struct FrameSender {
+    lane: Arc<Lane>,
+    large: mpsc::UnboundedSender<Vec<u8>>,
+}
+
+/// Writes what a [`FrameSender`] sends; [`LaneWriter::run`] it in a task.
+#[derive(Debug)]
+pub struct LaneWriter {
+    lane: Arc<Lane>,
+    large: mpsc::UnboundedReceiver<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    state: Mutex<State>,
+    filled: Notify,
+    /// Everything that was sent has reached the peer's transport.
+    flushed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buffer: Vec<u8>,
+    /// Nothing more is to be sent.
+    closing: bool,
+    /// The lane has been finished and its end acknowledged.
+    finished: bool,
+    /// Large frames that have not been acknowledged.
+    large: usize,
+}
+
+impl FrameSender {
+    /// A sender and its writer.
+    pub fn new() -> (Self, LaneWriter) {
+        let lane = Arc::new(Lane::default());
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { lane: lane.clone(), large: sender }, LaneWriter { lane, large: receiver })
+    }
+
+    /// Sends a frame. Nothing happens once the connection is gone: whoever waits for an answer learns that elsewhere.
+    pub fn send(&self, head: &Head, payload: &[u8]) {
+        let mut state = self.lane.lock();
+        if state.closing {
+            return;
+        }
+        if payload.len() > limits::LANE_FRAME {
+            state.large += 1;
+            drop(state);
+            let mut bytes = Vec::with_capacity(1 + limits::MAX_HEAD.min(64) + payload.len());
+            bytes.push(StreamKind::LargeFrame as u8);
+            frame::put(head, payload, &mut bytes);
+            let _ = self.large.send(bytes);
+            return;
+        }
+        let idle = state.buffer.is_empty();
+        frame::put(head, payload, &mut state.buffer);
+        drop(state);
+        if idle {
+            self.lane.filled.notify_one();
+        }
+    }
+
+    /// Sends nothing more, and waits until what was sent has reached the peer. Does not end if the connection is lost.
+    pub async fn flush(&self) {
+        self.lane.lock().closing = true;
+        self.lane.filled.notify_one();
+        loop {
+            let flushed = self.lane.flushed.notified();
+            let done = {
+                let state = self.lane.lock();
+                state.finished && state.large == 0
+            };
+            if done {
+                return;
+            }
+            flushed.await;
+        }
+    }
+
+    /// How many bytes wait on the lane.
+    pub fn backlog(&self) -> usize {
+        self.lane.lock().buffer.len()
+    }
+}
+
+impl Lane {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Appending to a buffer leaves it whole even if the thread panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LaneWriter {
+    /// Writes until the connection is gone.
+    pub async fn run(self, connection: Connection) -> StreamLost {
+        tokio::select! {
+            Err(lost) = write_lane(&self.lane, &connection) => lost,
+            lost = write_large(&self.lane, self.large, &connection) => lost.into(),
+        }
+    }
+}
+
+async fn write_lane(lane: &Lane, connection: &Connection) -> Result<Infallible, StreamLost> {
+    let mut stream = connection.open_uni().await?;
+    stream.write(&mut [Bytes::from_static(&[StreamKind::CallLane as u8])]).await?;
+    loop {
+        lane.filled.notified().await;
+        let (gathered, closing) = {
+            let mut state = lane.lock();
+            (std::mem::take(&mut state.buffer), state.closing)
+        };
+        if !gathered.is_empty() {
+            stream.write(&mut [gathered.into()]).await?;
+        }
+        if closing {
+            stream.finish();
+            stream.settled().await;
+            lane.lock().finished = true;
+            lane.flushed.notify_waiters();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn write_large(
+    lane: &Arc<Lane>,
+    mut frames: mpsc::UnboundedReceiver<Vec<u8>>,
+    connection: &Connection,
+) -> ConnectionLost {
+    let mut streams = JoinSet::new();
+    while let Some(bytes) = frames.recv().await {
+        // What has gone out already need not be remembered.
+        while streams.try_join_next().is_some() {}
+        let (lane, connection) = (lane.clone(), connection.clone());
+        streams.spawn(async move {
+            // A lost connection is noticed by all; a peer that refuses a frame has its reasons.
+            let _ = send_large(connection, bytes.into()).await;
+            lane.lock().large -= 1;
+            lane.flushed.notify_waiters();
+        });
+    }
+    connection.closed().await
+}
+
+async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLost> {
+    let mut stream = connection.open_uni().await?;
+    // QUIC keeps a written chunk until all of it is acknowledged: pieces let memory go as they arrive.
+    let mut pieces: Vec<Bytes> = (0..bytes.len())
+        .step_by(limits::BATCH)
+        .map(|at| bytes.slice(at..bytes.len().min(at + limits::BATCH)))
+        .collect();
+    drop(bytes);
+    stream.write(&mut pieces).await?;
+    stream.finish();
+    stream.settled().await;
+    Ok(())
+}
+
+/// Receives the peer's frames, of its lane and the large ones, and hands each to `deliver`, until the connection is gone or the
+/// peer sends what makes no sense.
+pub async fn receive_frames<D>(connection: &Connection, deliver: D) -> LinkError
+where
+    D: Fn(Frame) -> Result<(), Malformed> + Clone + Send + 'static,
+{
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = connection.accept_uni() => match accepted {
+                Ok(stream) => { streams.spawn(receive_stream(stream, deliver.clone())); }
+                Err(lost) => return lost.into(),
+            },
+            Some(ended) = streams.join_next() => match ended {
+                Ok(Ok(())) | Ok(Err(LinkError::Lost(StreamLost::Reset))) => {}
+                Ok(Err(error)) => return error,
+                // The task neither panics nor is it aborted while this runs.
+                Err(_) => return ConnectionLost::ClosedHere.into(),
+            },
+        }
+    }
+}
+
+async fn receive_stream<D>(stream: RecvStream, deliver: D) -> Result<(), LinkError>
+where
+    D: Fn(Frame) -> Result<(), Malformed>,
+{
+    let mut reader = Reader::new(stream);
+    let [kind] = reader.bytes().await?;
+    let (mut stream, first) = reader.into_parts();
+    let mut chunks = vec![first];
+    match StreamKind::from_byte(kind)? {
+        StreamKind::CallLane => {
+            let mut decoder = Decoder::default();
+            loop {
+                for chunk in chunks.drain(..) {
+                    decoder.push(&chunk);
+                }
+                while let Some(frame) = decoder.next_frame()? {
+                    deliver(frame)?;
+                }
+                if !stream.read(&mut chunks).await? {
+                    return Ok(());
+                }
+            }
+        }
+        StreamKind::LargeFrame => {
+            let mut body = Vec::new();
+            loop {
+                for chunk in chunks.drain(..) {
+                    body.extend_from_slice(&chunk);
+                }
+                if body.len() > MAX_FRAME + 8 {
+                    return Err(Malformed("a frame above the limit").into());
+                }
+                if !stream.read(&mut chunks).await? {
+                    break;
+                }
+            }
+            let mut input: &[u8] = &body;
+            let length = varint::expect(&mut input)?;
+            if length != input.len() as u64 {
+                return Err(Malformed("a large frame of another length than it says").into());
+            }
+            let prefix = body.len() - input.len();
+            deliver(Frame::decode(Bytes::from(body).slice(prefix..))?)?;
+            Ok(())
+        }
+        StreamKind::Control | StreamKind::Items => Err(Malformed("this kind of stream goes both ways").into()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Reads whole values off a stream that comes in chunks.
+
+use bytes::{Buf, Bytes, BytesMut};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    transport::{ConnectionLost, RecvStream, StreamLost},
+    wire::{Malformed, item_stream::Answer, message},
+};
+
+/// A stream did not carry what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// The bytes make no sense.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The stream or its connection is gone.
+    #[error(transparent)]
+    Lost(#[from] StreamLost),
+}
+
+impl From<ConnectionLost> for LinkError {
+    fn from(lost: ConnectionLost) -> Self {
+        Self::Lost(lost.into())
+    }
+}
+
+/// The receiving side of a stream, with what has been read of it and not yet used.
+#[derive(Debug)]
+pub struct Reader {
+    stream: RecvStream,
+    buffer: BytesMut,
+    chunks: Vec<Bytes>,
+}
+
+impl Reader {
+    /// Reads from the current place of `stream`.
+    pub fn new(stream: RecvStream) -> Self {
+        Self { stream, buffer: BytesMut::new(), chunks: Vec::new() }
+    }
+
+    /// The next `N` bytes. Cancel safe, as are all methods of this type.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`]; a stream that ends before them is malformed.
+    pub async fn bytes<const N: usize>(&mut self) -> Result<[u8; N], LinkError> {
+        loop {
+            if let Some((bytes, _)) = self.buffer.split_first_chunk::<N>() {
+                let bytes = *bytes;
+                self.buffer.advance(N);
+                return Ok(bytes);
+            }
+            if !self.more().await? {
+                return Err(Malformed("a stream that ends too early").into());
+            }
+        }
+    }
+
+    /// The next message; `None` at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`].
+    pub async fn message<M: DeserializeOwned>(&mut self) -> Result<Option<M>, LinkError> {
+        self.parsed(message::take).await
+    }
+
+    /// The next answer of an item stream; `None` at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`].
+    pub async fn answer(&mut self) -> Result<Option<Answer>, LinkError> {
+        self.parsed(Answer::take).await
+    }
+
+    /// The stream, and what was read of it and not used.
+    pub fn into_parts(self) -> (RecvStream, Bytes) {
+        (self.stream, self.buffer.freeze())
+    }
+
+    async fn parsed<T>(
+        &mut self,
+        take: fn(&mut &[u8]) -> Result<Option<T>, Malformed>,
+    ) -> Result<Option<T>, LinkError> {
+        loop {
+            let mut input: &[u8] = &self.buffer;
+            if let Some(value) = take(&mut input)? {
+                let used = self.buffer.len() - input.len();
+                self.buffer.advance(used);
+                return Ok(Some(value));
+            }
+            if !self.more().await? {
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(Malformed("a stream that ends within a message").into())
+                };
+            }
+        }
+    }
+
+    async fn more(&mut self) -> Result<bool, StreamLost> {
+        let more = self.stream.read(&mut self.chunks).await?;
+        for chunk in self.chunks.drain(..) {
+            self.buffer.extend_from_slice(&chunk);
+        }
+        Ok(more)
+    }
+}

@@ -1,0 +1,350 @@
+//! Why a call has no result, and why a node did not join.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Deserializer};
+
+use crate::{
+    transport::{InvalidToken, StateError},
+    wire::{failure::Failure, name::InvalidName},
+};
+
+/// An error that cannot be: what a callback returns that has no error of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Never {}
+
+impl fmt::Display for Never {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+impl std::error::Error for Never {}
+
+impl<'de> Deserialize<'de> for Never {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("the callback returned an error, and this stub says that it has none"))
+    }
+}
+
+/// Why a call has no result. `E` is the callback's own error type.
+///
+/// [`is_retryable`](Self::is_retryable) tells whether the callback surely did not run and the call may be tried again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError<E = Never> {
+    /// The callback ran and returned this error.
+    #[error("the callback returned an error: {0}")]
+    App(E),
+    /// No node was started in this process, and the call names none.
+    #[error("this process has not joined: call `Global::builder().start()` first, or name a node with `.on(&node)`")]
+    NotStarted,
+    /// The node has no connection to its controller at the moment.
+    #[error("not connected to the controller: {reason}")]
+    NotConnected {
+        /// Why.
+        reason: String,
+    },
+    /// Nobody else offers the callback.
+    #[error("no other node offers {name:?}; known callbacks: {}", list(.known))]
+    NoCallback {
+        /// The callback that was asked for.
+        name: String,
+        /// The callbacks that other nodes offer.
+        known: Vec<String>,
+    },
+    /// No node has this name.
+    #[error("there is no node {name:?}; present: {}", list(.present))]
+    NoNode {
+        /// The name that was asked for.
+        name: String,
+        /// The nodes that are there.
+        present: Vec<String>,
+    },
+    /// The node has more calls waiting than the controller keeps for it.
+    #[error("node {node:?} has too much waiting for it: try again later, or slower")]
+    Busy {
+        /// The node.
+        node: String,
+    },
+    /// The controller is about to stop and begins nothing new.
+    #[error("the controller is stopping")]
+    Stopping,
+    /// There was no answer in time. The callback may have run, or may still run where it cannot be stopped.
+    #[error("no answer within {after:?}; `.timeout(..)` sets how long to wait")]
+    Timeout {
+        /// How long the call waited.
+        after: Duration,
+    },
+    /// The call was cancelled: by its handle, or because the callback that made it was.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The connection to the node that ran the callback broke. It may have run.
+    #[error("node {node:?} was lost during the call; its callback may have run")]
+    NodeLost {
+        /// The node.
+        node: String,
+    },
+    /// The connection to the controller broke during the call. The callback may have run.
+    #[error("the connection to the controller was lost during the call; the callback may have run")]
+    ControllerLost,
+    /// The arguments cannot be encoded.
+    #[error("the arguments cannot be encoded: {message}")]
+    Encode {
+        /// What the encoder said.
+        message: String,
+    },
+    /// The arguments do not fit the callback's parameters. It did not run.
+    #[error("node {node:?}: the arguments do not fit the callback's parameters: {message}")]
+    BadArguments {
+        /// The node.
+        node: String,
+        /// What did not fit.
+        message: String,
+    },
+    /// The callback's result does not fit the return type of the stub.
+    #[error("the result of node {node:?} does not fit the stub's return type: {message}")]
+    BadReply {
+        /// The node.
+        node: String,
+        /// What did not fit.
+        message: String,
+    },
+    /// The callback panicked.
+    #[error("the callback panicked on node {node:?}: {message}")]
+    Panicked {
+        /// The node.
+        node: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The callback ran, and its result cannot be encoded.
+    #[error("the result on node {node:?} cannot be encoded: {message}")]
+    BadResult {
+        /// The node.
+        node: String,
+        /// What the encoder said.
+        message: String,
+    },
+    /// The arguments, an item or the result are larger than a payload may be.
+    #[error("{what} has {size} bytes, more than the {limit} that a payload may have: pass it as a stream")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A receiver finished no item of a stream for too long and was taken off it.
+    #[error("node {node:?} finished no item for {after:?} and was taken off the stream")]
+    Stalled {
+        /// The node.
+        node: String,
+        /// For how long.
+        after: Duration,
+    },
+    /// The source of a stream failed or panicked. The receivers have the items before that.
+    #[error("the source failed after {sent} items: {message}")]
+    SourceFailed {
+        /// What it said.
+        message: String,
+        /// How many items it gave.
+        sent: u64,
+    },
+    /// A failure that this version of daffi does not know.
+    #[error("node {node:?} failed in a way that this version does not know: upgrade it")]
+    Unknown {
+        /// The node.
+        node: String,
+    },
+}
+
+impl<E> CallError<E> {
+    /// Whether the callback surely did not run, and trying again may help. Not for errors that would only repeat themselves,
+    /// like arguments that cannot be encoded.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::NotConnected { .. }
+                | Self::NoCallback { .. }
+                | Self::NoNode { .. }
+                | Self::Busy { .. }
+                | Self::Stopping
+        )
+    }
+
+    /// The same error with another type of application error.
+    pub(crate) fn map_app<F>(self, map: impl FnOnce(E) -> CallError<F>) -> CallError<F> {
+        match self {
+            Self::App(error) => map(error),
+            Self::NotStarted => CallError::NotStarted,
+            Self::NotConnected { reason } => CallError::NotConnected { reason },
+            Self::NoCallback { name, known } => CallError::NoCallback { name, known },
+            Self::NoNode { name, present } => CallError::NoNode { name, present },
+            Self::Busy { node } => CallError::Busy { node },
+            Self::Stopping => CallError::Stopping,
+            Self::Timeout { after } => CallError::Timeout { after },
+            Self::Cancelled => CallError::Cancelled,
+            Self::NodeLost { node } => CallError::NodeLost { node },
+            Self::ControllerLost => CallError::ControllerLost,
+            Self::Encode { message } => CallError::Encode { message },
+            Self::BadArguments { node, message } => CallError::BadArguments { node, message },
+            Self::BadReply { node, message } => CallError::BadReply { node, message },
+            Self::Panicked { node, message } => CallError::Panicked { node, message },
+            Self::BadResult { node, message } => CallError::BadResult { node, message },
+            Self::TooLarge { what, size, limit } => CallError::TooLarge { what, size, limit },
+            Self::Stalled { node, after } => CallError::Stalled { node, after },
+            Self::SourceFailed { message, sent } => CallError::SourceFailed { message, sent },
+            Self::Unknown { node } => CallError::Unknown { node },
+        }
+    }
+
+    /// What a node's failure means to the caller of `callback`.
+    pub(crate) fn from_failure(
+        failure: Failure,
+        node: String,
+        callback: &str,
+        decode_error: impl FnOnce(&[u8]) -> Result<E, String>,
+    ) -> Self {
+        match failure {
+            Failure::App { error } => match decode_error(&error) {
+                Ok(error) => Self::App(error),
+                Err(message) => Self::BadReply { node, message },
+            },
+            Failure::NoCallback => Self::NoCallback { name: callback.to_owned(), known: Vec::new() },
+            Failure::NoNode => Self::NoNode { name: node, present: Vec::new() },
+            Failure::Busy => Self::Busy { node },
+            Failure::Stopping => Self::Stopping,
+            Failure::BadArguments { message } => Self::BadArguments { node, message },
+            Failure::Panicked { message } => Self::Panicked { node, message },
+            Failure::BadResult { message } => Self::BadResult { node, message },
+            Failure::TooLarge { size, limit } => Self::TooLarge { what: "the result", size, limit },
+            Failure::Deadline => Self::Timeout { after: Duration::ZERO },
+            Failure::Cancelled => Self::Cancelled,
+            Failure::NodeLost => Self::NodeLost { node },
+            Failure::Stalled { millis } => Self::Stalled { node, after: Duration::from_millis(millis) },
+            Failure::Unknown => Self::Unknown { node },
+        }
+    }
+}
+
+impl CallError {
+    /// An error that has nothing to do with the application, whatever the application's error type.
+    pub(crate) fn widen<E>(self) -> CallError<E> {
+        self.map_app(|never| match never {})
+    }
+}
+
+/// Why a node did not join, or no longer takes part.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// No join token was given and none was found.
+    #[error(
+        "no join token: a controller of this user on this machine leaves one in {}; for any other, print it there with \
+         `daffi-controller token` and pass it by `.token(..)`, `.token_file(..)`, DAFFI_TOKEN or DAFFI_TOKEN_FILE", .searched.display()
+    )]
+    NoToken {
+        /// Where one was looked for.
+        searched: PathBuf,
+    },
+    /// What was given as a join token is none.
+    #[error("{origin}: {source}")]
+    InvalidToken {
+        /// Where it came from.
+        origin: String,
+        /// What is wrong with it.
+        source: InvalidToken,
+    },
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The name is not one.
+    #[error("the node name {name:?} is not one: {source}")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        source: InvalidName,
+    },
+    /// Another node has the name.
+    #[error("{reason}")]
+    NameTaken {
+        /// What the controller said.
+        reason: String,
+    },
+    /// The controller does not accept the join token.
+    #[error("the controller refused the join token: {reason}")]
+    WrongToken {
+        /// What the controller said.
+        reason: String,
+    },
+    /// The controller is not the one that the join token names, or its certificate is not valid.
+    #[error(transparent)]
+    WrongController(crate::transport::quic::ConnectError),
+    /// The controller speaks another version of the protocol.
+    #[error("the controller refused this node: {reason}")]
+    Version {
+        /// What the controller said.
+        reason: String,
+    },
+    /// The controller refused the node for another reason.
+    #[error("the controller refused this node: {reason}")]
+    Refused {
+        /// What the controller said.
+        reason: String,
+    },
+    /// No controller answered in time.
+    #[error("no controller at {address} within {waited:?} (last: {last}); is `daffi-controller` running there?")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// For how long.
+        waited: Duration,
+        /// Why the last attempt failed.
+        last: String,
+    },
+    /// Two callbacks of this process have one name.
+    #[error("two callbacks are named {name:?}: at {first} and at {second}")]
+    DuplicateCallback {
+        /// The name.
+        name: String,
+        /// Where the first is: `file:line`.
+        first: String,
+        /// Where the second is.
+        second: String,
+    },
+    /// There is no thread for the node.
+    #[error("could not start the node's thread: {0}")]
+    Thread(std::io::Error),
+    /// The connection is gone and the node does not make another.
+    #[error("the connection to the controller is gone: {reason}")]
+    Disconnected {
+        /// Why.
+        reason: String,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_surely_did_not_run_is_retryable() {
+        assert!(CallError::<Never>::Busy { node: "a".into() }.is_retryable());
+        assert!(!CallError::<Never>::NodeLost { node: "a".into() }.is_retryable());
+        assert!(!CallError::<Never>::Timeout { after: Duration::ZERO }.is_retryable());
+        assert!(!CallError::<Never>::Encode { message: String::new() }.is_retryable());
+    }
+
+    #[test]
+    fn errors_say_what_is_there() {
+        let error = CallError::<Never>::NoCallback { name: "ad".into(), known: vec!["add".into(), "sub".into()] };
+        assert_eq!(error.to_string(), r#"no other node offers "ad"; known callbacks: add, sub"#);
+    }
+}

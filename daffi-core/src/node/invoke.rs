@@ -1,0 +1,116 @@
+//! Runs this node's callbacks for others.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::{
+    Inner,
+    context::Context,
+    registry::{Callback, Handler},
+    session::Link,
+    stub::{Outcome, Reply},
+};
+use crate::wire::{
+    CallId, CallbackId, Malformed,
+    failure::Failure,
+    frame::{Frame, Head, Status},
+};
+
+/// Takes a frame from the controller.
+pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame) -> Result<(), Malformed> {
+    let Frame { head, payload } = frame;
+    match head {
+        Head::Call { id, callback, peer: _, budget } => start(inner, link, id, callback, budget, payload),
+        Head::Reply { id, node, status } => inner.pending.answer(id, node, status, payload),
+        Head::Cancel { id } => link.cancel(id),
+        Head::Broadcast { .. } => return Err(Malformed("a broadcast towards a node")),
+    }
+    Ok(())
+}
+
+fn start(
+    inner: &Arc<Inner>,
+    link: &Arc<Link>,
+    id: CallId,
+    callback: CallbackId,
+    budget: Option<Duration>,
+    args: Bytes,
+) {
+    let Some(callback) = inner.registry.find(callback) else {
+        return answer(link, id, Err(Failure::NoCallback));
+    };
+    let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
+    let context = Context { node: inner.clone(), deadline, cancelled: link.begin(id) };
+    let link = link.clone();
+    inner.runtimes.work.spawn(async move {
+        let outcome = run_within(callback, args, context).await;
+        link.end(id);
+        if let Some(outcome) = outcome {
+            answer(&link, id, outcome);
+        }
+    });
+}
+
+/// Runs a callback until it returns, its deadline passes, or nobody wants its result (`None`).
+async fn run_within(callback: Callback, args: Bytes, context: Context) -> Option<Outcome> {
+    let Context { deadline, cancelled, .. } = context.clone();
+    let passed = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancelled.cancelled() => None,
+        outcome = run(callback, args, context) => Some(outcome),
+        () = passed => {
+            // What the callback asked of others is not wanted any more either.
+            cancelled.cancel();
+            Some(Err(Failure::Deadline))
+        }
+    }
+}
+
+/// Runs a callback once. Dropping the future stops an async callback at its next await; a sync one runs to its end.
+async fn run(callback: Callback, args: Bytes, context: Context) -> Outcome {
+    match callback.handler {
+        Handler::Async(handler) => {
+            let running = AssertUnwindSafe(async move { handler(args).await }).catch_unwind();
+            context.scope(running).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+        }
+        Handler::Sync(handler) => tokio::task::spawn_blocking(move || run_sync(handler, &args, context))
+            .await
+            // The closure does not panic; a runtime that shuts down drops it before it ran.
+            .unwrap_or(Err(Failure::Cancelled)),
+    }
+}
+
+/// Runs a sync callback once.
+fn run_sync(handler: fn(&[u8]) -> Outcome, args: &[u8], context: Context) -> Outcome {
+    context
+        .sync_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| handler(args))))
+        .unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+/// What a panic says of itself.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    Failure::Panicked { message: panic_message(panic) }
+}
+
+fn answer(link: &Link, id: CallId, outcome: Outcome) {
+    let (status, payload) = match outcome {
+        Ok(Reply::Value(payload)) => (Status::Value, payload),
+        Ok(Reply::Error(payload)) => (Status::Error, payload),
+        Err(failure) => (Status::Failure, failure.encode().into()),
+    };
+    link.frames.send(&Head::Reply { id, node: 0, status }, &payload);
+}

@@ -1,0 +1,180 @@
+//! Sets a node up and joins it to its controller.
+
+use std::{
+    path::PathBuf,
+    process,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Handle, Inner, Node, State, context,
+    error::JoinError,
+    event,
+    pending::Pending,
+    period::Schedules,
+    registry::{Callback, Registry},
+    runtime::{Op, Runtimes},
+    session::{self, Target, TokenSource},
+};
+use crate::{
+    transport::{JoinToken, memory},
+    wire::{limits, name},
+};
+
+/// How long a node looks for its controller unless told otherwise: long enough to start all processes of a system by hand, in
+/// any order.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Sets up a node; [`join`](Self::join) it.
+#[derive(Debug, Clone)]
+#[must_use = "a node does nothing until it joins"]
+pub struct Builder {
+    name: Option<String>,
+    target: Target,
+    token: TokenSource,
+    callbacks: Option<Vec<Callback>>,
+    call_timeout: Duration,
+    connect_timeout: Duration,
+    reconnect: bool,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            name: None,
+            target: Target::Quic { host: "localhost".into(), port: 8888 },
+            token: TokenSource::Find,
+            callbacks: None,
+            call_timeout: limits::CALL_TIMEOUT,
+            connect_timeout: CONNECT_TIMEOUT,
+            reconnect: true,
+        }
+    }
+
+    /// The name that others see: 1 to 128 letters, digits, `_`, `-` and `.`. Without one the node makes one up of the program's
+    /// name, the process's number and some random digits.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Where the controller is; `localhost` at port 8888 unless told otherwise.
+    pub fn controller(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.target = Target::Quic { host: host.into(), port };
+        self
+    }
+
+    /// Joins a controller of an in-memory network, on the current runtime. For tests.
+    pub fn network(mut self, network: &memory::Network, controller: impl Into<String>) -> Self {
+        self.target = Target::Memory { network: network.clone(), controller: controller.into() };
+        self
+    }
+
+    /// The join token. Without it, the node looks at `DAFFI_TOKEN`, then at the file that `DAFFI_TOKEN_FILE` names, then at the
+    /// state directory of the user, where a local controller leaves it.
+    pub fn token(mut self, token: impl AsRef<str>) -> Self {
+        self.token = match token.as_ref().parse::<JoinToken>() {
+            Ok(token) => TokenSource::Given(token),
+            Err(source) => TokenSource::Invalid("the token given to the builder".into(), source),
+        };
+        self
+    }
+
+    /// A file with the join token.
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.token = TokenSource::File(path.into());
+        self
+    }
+
+    /// Offers exactly these, made by `callbacks![..]`, instead of all `#[callback]`s of the program. For several nodes in one
+    /// process, and for callbacks in crates that nothing else names.
+    pub fn callbacks(mut self, callbacks: impl IntoIterator<Item = Callback>) -> Self {
+        self.callbacks = Some(callbacks.into_iter().collect());
+        self
+    }
+
+    /// How long a call waits that sets no timeout; 30 seconds unless told otherwise.
+    pub const fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// How long to look for the controller before giving up; 30 seconds unless told otherwise.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Whether to join again when the connection is lost. Unless told otherwise it does, for as long as it takes; a node that
+    /// does not ends with its connection.
+    pub const fn reconnect(mut self, reconnect: bool) -> Self {
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// Joins. Keeps trying with growing pauses, up to [`connect_timeout`](Self::connect_timeout), while no controller
+    /// answers; a refusal is final. Cancel safe: dropping the future gives up.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`].
+    pub fn join(self) -> Op<Result<Node, JoinError>> {
+        let prepared = self.prepare();
+        Op::new(async move {
+            let (node, joined) = prepared?;
+            // The task ends without an answer only when the node is dropped, which this holds.
+            joined.await.unwrap_or(Ok(()))?;
+            context::set_default(&node.inner);
+            Ok(node)
+        })
+    }
+
+    fn prepare(self) -> Result<(Node, oneshot::Receiver<Result<(), JoinError>>), JoinError> {
+        let name = self.name.unwrap_or_else(made_up_name);
+        name::check(&name).map_err(|source| JoinError::InvalidName { name: name.clone(), source })?;
+        let runtimes = match self.target {
+            Target::Quic { .. } => Runtimes::own(&name).map_err(JoinError::Thread)?,
+            Target::Memory { .. } => Runtimes::current(),
+        };
+        let registry = Registry::default();
+        let callbacks = self.callbacks.unwrap_or_else(Registry::of_program);
+        for offer in registry.add(&callbacks)? {
+            tracing::info!(node = name, callback = offer.signature, at = offer.location, "offers");
+        }
+        let inner = Arc::new(Inner {
+            name,
+            runtimes,
+            registry,
+            directory: watch::Sender::default(),
+            link: RwLock::default(),
+            pending: Pending::default(),
+            schedules: Schedules::default(),
+            events: broadcast::Sender::new(event::BACKLOG),
+            state: watch::Sender::new(State::Running),
+            stopping: CancellationToken::new(),
+            call_timeout: self.call_timeout,
+            connect_timeout: self.connect_timeout,
+            reconnect: self.reconnect,
+        });
+        let node = Node { inner: inner.clone(), _handle: Arc::new(Handle(inner.stopping.clone())) };
+        let (joined, answer) = oneshot::channel();
+        inner.runtimes.io.clone().spawn(session::keep(inner, self.target, self.token, joined));
+        Ok((node, answer))
+    }
+}
+
+/// The program's name, the process's number and some random digits.
+fn made_up_name() -> String {
+    use ring::rand::SecureRandom;
+    let program = std::env::current_exe().ok();
+    let stem = program.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+    let stem = stem.filter(|stem| name::check(stem).is_ok() && stem.len() <= 64).unwrap_or_else(|| "node".into());
+    let mut random = [0; 2];
+    // Without randomness the process's number alone tells nodes apart, on one machine.
+    let _ = ring::rand::SystemRandom::new().fill(&mut random);
+    format!("{stem}-{}-{:04x}", process::id(), u16::from_be_bytes(random))
+}

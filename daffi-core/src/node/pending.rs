@@ -1,0 +1,113 @@
+//! Calls that this node has made and that wait for their answers.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::wire::{CallId, NodeId, failure::Failure, frame::Status, limits::MAX_CALLS};
+
+/// The answer of one node.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// What the node replied.
+    Reply { node: NodeId, status: Status, payload: Bytes },
+    /// The connection to the controller is gone, and with it all answers.
+    ControllerLost,
+}
+
+/// The calls under way.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    calls: Mutex<HashMap<CallId, Waiting>>,
+    next: AtomicU64,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// `None` for a call whose result nobody wants.
+    answers: Option<mpsc::UnboundedSender<Answer>>,
+    callback: &'static str,
+    missing: usize,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self { calls: Mutex::default(), next: AtomicU64::new(1), room: Arc::new(Semaphore::new(MAX_CALLS)) }
+    }
+}
+
+impl Pending {
+    /// Waits until fewer than [`MAX_CALLS`] calls are under way. Cancel safe.
+    pub(crate) async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().acquire_owned().await.ok()
+    }
+
+    /// Notes a call before it is sent, so that no answer can come too early.
+    pub(crate) fn begin(
+        &self,
+        callback: &'static str,
+        missing: usize,
+        answers: Option<mpsc::UnboundedSender<Answer>>,
+        permit: OwnedSemaphorePermit,
+    ) -> CallId {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, Waiting { answers, callback, missing, _permit: permit });
+        id
+    }
+
+    /// Hands an answer to its call. One that nobody waits for any more is dropped.
+    pub(crate) fn answer(&self, id: CallId, node: NodeId, status: Status, payload: Bytes) {
+        let mut calls = self.lock();
+        let Some(waiting) = calls.get_mut(&id) else {
+            return;
+        };
+        match &waiting.answers {
+            Some(answers) => drop(answers.send(Answer::Reply { node, status, payload })),
+            None => log_unwanted(waiting.callback, node, status, &payload),
+        }
+        waiting.missing -= 1;
+        if waiting.missing == 0 {
+            calls.remove(&id);
+        }
+    }
+
+    /// Forgets a call; whether an answer was still missing.
+    pub(crate) fn forget(&self, id: CallId) -> bool {
+        self.lock().remove(&id).is_some()
+    }
+
+    /// Ends all calls: their connection is gone.
+    pub(crate) fn lose_all(&self) {
+        for (_, waiting) in self.lock().drain() {
+            match waiting.answers {
+                Some(answers) => drop(answers.send(Answer::ControllerLost)),
+                None => tracing::warn!(callback = waiting.callback, "lost the controller during a call without return"),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Waiting>> {
+        // Single insertions and removals: a panic leaves the map whole.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nobody asked for the result of such a call, but a failure should not vanish without a trace.
+fn log_unwanted(callback: &str, node: NodeId, status: Status, payload: &[u8]) {
+    match status {
+        Status::Value => {}
+        Status::Error => tracing::warn!(callback, node, "a call without return ended with the callback's own error"),
+        Status::Failure => {
+            tracing::warn!(callback, node, failure = ?Failure::decode(payload), "a call without return failed");
+        }
+    }
+}

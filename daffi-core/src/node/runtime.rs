@@ -1,0 +1,96 @@
+//! Threads: who runs what.
+//!
+//! A node's I/O runs on a thread of its own, which runs no user code, so a slow callback never delays a packet. Callbacks and
+//! the sources of streams run on one runtime that all nodes of the process share. Neither is the caller's runtime: calls
+//! can be made from any executor, or from none ([`Op::wait`]).
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::OnceLock,
+    task::{Context, Poll},
+    thread,
+};
+
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::oneshot,
+};
+
+/// Something that is under way: `.await` it, or `.wait()` for it where there is no async runtime. Dropping it cancels it.
+#[must_use = "it does nothing until it is awaited or waited for"]
+pub struct Op<T>(Pin<Box<dyn Future<Output = T> + Send>>);
+
+impl<T> Op<T> {
+    /// For the crates of daffi itself.
+    #[doc(hidden)]
+    pub fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+
+    /// Blocks the thread until it is done. For programs without an async runtime, and for sync callbacks; in async code it
+    /// would hold up other tasks of the thread.
+    pub fn wait(self) -> T {
+        pollster::block_on(self)
+    }
+}
+
+impl<T> Future for Op<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Op<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Op")
+    }
+}
+
+/// Where a node's tasks run.
+#[derive(Debug)]
+pub(crate) struct Runtimes {
+    /// Connections, and nothing that blocks or belongs to the user.
+    pub(crate) io: Handle,
+    /// Callbacks and sources.
+    pub(crate) work: Handle,
+    /// Ends the I/O thread when dropped.
+    _thread: Option<oneshot::Sender<()>>,
+}
+
+impl Runtimes {
+    /// A new I/O thread, and the process's runtime for callbacks.
+    pub(crate) fn own(name: &str) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let io = runtime.handle().clone();
+        let (ended, end) = oneshot::channel::<()>();
+        thread::Builder::new().name(format!("daffi-{name}")).spawn(move || {
+            // An error means that the node is dropped, which is the end.
+            let _ = runtime.block_on(end);
+        })?;
+        Ok(Self { io, work: callbacks()?, _thread: Some(ended) })
+    }
+
+    /// All on the current runtime: for tests with an in-memory network and a paused clock.
+    pub(crate) fn current() -> Self {
+        Self { io: Handle::current(), work: Handle::current(), _thread: None }
+    }
+}
+
+/// The runtime for callbacks and sources. It lives as long as the process.
+fn callbacks() -> io::Result<Handle> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime.handle().clone());
+    }
+    let runtime = Builder::new_multi_thread().thread_name("daffi-callback").enable_all().build()?;
+    Ok(match RUNTIME.set(runtime) {
+        Ok(()) => RUNTIME.wait().handle().clone(),
+        Err(second) => {
+            second.shutdown_background();
+            RUNTIME.wait().handle().clone()
+        }
+    })
+}

@@ -1,0 +1,218 @@
+//! The producer's side of a stream.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    OnError, Options, ReceiverReport, StreamReport,
+    slot::{Slot, Taken, micros_now},
+    source::Feed,
+};
+use crate::{
+    link::{LinkError, Reader},
+    node::{Inner, call::Codec, error::CallError},
+    transport::{RecvStream, SendStream, StreamLost},
+    wire::{
+        NodeId, StreamKind,
+        batch::Batch,
+        credit::{Allowance, Credit},
+        item_stream::{Answer, ReceiverEnd, StreamEnd, StreamRequest},
+        limits, message,
+    },
+};
+
+/// Sends a stream from its source to all receivers; ends with the last receiver's answer. Cancelling the token, or dropping
+/// this, resets the stream.
+pub(super) async fn run<E: Send + 'static>(
+    node: Arc<Inner>,
+    callback: &'static str,
+    source: Feed,
+    codec: Codec<(), E>,
+    options: Options,
+    cancelled: CancellationToken,
+) -> Result<StreamReport<E>, CallError<E>> {
+    tokio::select! {
+        biased;
+        () = cancelled.cancelled() => Err(CallError::Cancelled),
+        report = send(node, callback, source, codec, options) => report,
+    }
+}
+
+async fn send<E>(
+    node: Arc<Inner>,
+    callback: &'static str,
+    source: Feed,
+    codec: Codec<(), E>,
+    options: Options,
+) -> Result<StreamReport<E>, CallError<E>> {
+    let link = node.link().map_err(CallError::widen)?;
+    if let Some(patience) = options.wait {
+        // Whether or not somebody came: the look-up says so.
+        let offered = node.directory.subscribe();
+        let _ =
+            tokio::time::timeout(patience, { offered }.wait_for(|directory| directory.has_callback(callback))).await;
+    }
+    let (id, targets) = node.directory.borrow().all(callback).map_err(CallError::widen)?;
+    let names: HashMap<NodeId, String> = {
+        let directory = node.directory.borrow();
+        targets.iter().map(|target| (*target, directory.name_of(*target))).collect()
+    };
+    let expected = targets.len();
+    let stall_millis = u64::try_from(options.stall.as_millis()).unwrap_or(u64::MAX);
+    let fail_fast = options.on_error == OnError::StopStream;
+    let request = StreamRequest { callback: id, targets, stall_millis, fail_fast };
+    let mut opening = vec![StreamKind::Items as u8];
+    message::put(&request, &mut opening);
+
+    let lost = |_| CallError::ControllerLost;
+    let (mut outgoing, answers) = link.connection.open_bi().await.map_err(lost)?;
+    outgoing.write(&mut [opening.into()]).await.map_err(|_| CallError::ControllerLost)?;
+
+    let slot = Slot::default();
+    // Whatever ends this future stops the source.
+    let _closer = Closer(slot.clone());
+    source.start(slot.clone(), &node.runtimes.work);
+    let credit = CreditGate::default();
+    let (ended, all_ended) = watch::channel(Vec::new());
+    let write = async {
+        match write_items(&slot, &credit, &mut outgoing).await {
+            // The receivers stopped it; their answers say why.
+            Ok(()) | Err(StreamLost::Stopped) => std::future::pending::<()>().await,
+            Err(_) => {}
+        }
+    };
+    let read = read_answers(answers, &credit, expected, |end: ReceiverEnd| {
+        if end.failure.is_some() && fail_fast {
+            slot.end(StreamEnd::OtherReceiverFailed);
+            slot.close();
+        }
+        ended.send_modify(|ends: &mut Vec<ReceiverEnd>| ends.push(end));
+    });
+    let whole = tokio::select! {
+        () = write => false,
+        result = read => result.is_ok(),
+    };
+    if !whole {
+        return Err(CallError::ControllerLost);
+    }
+    slot.close();
+    let sent = slot.count();
+    if let Some(StreamEnd::SourceFailed { message }) = slot.ended() {
+        return Err(CallError::SourceFailed { message, sent });
+    }
+    let receivers = all_ended.borrow().iter().map(|end| report(end, &names, callback, codec)).collect();
+    Ok(StreamReport { sent, receivers })
+}
+
+fn report<E>(
+    end: &ReceiverEnd,
+    names: &HashMap<NodeId, String>,
+    callback: &str,
+    codec: Codec<(), E>,
+) -> ReceiverReport<E> {
+    let node = names.get(&end.node).cloned().unwrap_or_default();
+    let result = match end.failure.clone() {
+        None => Ok(()),
+        Some(failure) => Err(CallError::from_failure(failure, node.clone(), callback, |error| codec.error(error))),
+    };
+    ReceiverReport { node, delivered: end.delivered, result }
+}
+
+/// Stops the source of a stream that is over.
+struct Closer(Slot);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What the producer may send, and a way to wait for more.
+struct CreditGate {
+    allowance: std::sync::Mutex<Allowance>,
+    raised: Notify,
+}
+
+impl Default for CreditGate {
+    fn default() -> Self {
+        let mut allowance = Allowance::default();
+        allowance.raise(Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES });
+        Self { allowance: allowance.into(), raised: Notify::new() }
+    }
+}
+
+impl CreditGate {
+    fn with<T>(&self, change: impl FnOnce(&mut Allowance) -> T) -> T {
+        change(&mut self.allowance.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Waits until a batch may be sent. Cancel safe.
+    async fn open(&self) {
+        while !self.with(|allowance| allowance.may_send()) {
+            self.raised.notified().await;
+        }
+    }
+}
+
+/// Writes batches as they gather and credit allows, and then the end.
+async fn write_items(slot: &Slot, credit: &CreditGate, outgoing: &mut SendStream) -> Result<(), StreamLost> {
+    let mut sent = 0;
+    let mut pieces: Vec<Bytes> = Vec::new();
+    loop {
+        credit.open().await;
+        let batches = match slot.take() {
+            Taken::Batches(batches) => batches,
+            Taken::Nothing => {
+                slot.filled().await;
+                continue;
+            }
+            Taken::End(end) => {
+                let end = Batch::end(&end, sent, micros_now());
+                outgoing.write(&mut end.pieces().to_vec()).await?;
+                outgoing.finish();
+                return Ok(());
+            }
+        };
+        for batch in batches {
+            if !credit.with(|allowance| allowance.may_send()) {
+                // Not before what there was credit for is on its way: the next grant depends on it.
+                outgoing.write(&mut pieces).await?;
+                pieces.clear();
+                credit.open().await;
+            }
+            credit.with(|allowance| allowance.spend(batch.cost()));
+            sent += u64::from(batch.header().count);
+            pieces.extend_from_slice(batch.pieces());
+        }
+        outgoing.write(&mut pieces).await?;
+        pieces.clear();
+    }
+}
+
+/// Takes grants and ends, until all receivers have ended.
+async fn read_answers(
+    answers: RecvStream,
+    credit: &CreditGate,
+    mut missing: usize,
+    mut ended: impl FnMut(ReceiverEnd),
+) -> Result<(), LinkError> {
+    let mut reader = Reader::new(answers);
+    while missing > 0 {
+        match reader.answer().await? {
+            Some(Answer::Grant(grant)) => {
+                if credit.with(|allowance| allowance.raise(grant)) {
+                    credit.raised.notify_one();
+                }
+            }
+            Some(Answer::Ended(end)) => {
+                missing -= 1;
+                ended(end);
+            }
+            None => return Err(StreamLost::Reset.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,347 @@
+//! The receiver's side of a stream: batches in, callback run for each item in order, credit and an answer back.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    link::{LinkError, Reader},
+    node::{
+        Inner,
+        context::Context,
+        event::{Event, StreamEnded},
+        invoke::panicked,
+        registry::{Callback, Handler},
+        session::Link,
+        stub::{BoxFuture, Outcome, Reply},
+    },
+    transport::{RecvStream, SendStream, StreamLost},
+    wire::{
+        Malformed, StreamKind,
+        batch::{Batch, Cutter, Items},
+        credit::{Credit, Window},
+        failure::Failure,
+        item_stream::{Answer, ReceiverEnd, StreamEnd, StreamOffer},
+        limits,
+    },
+};
+
+/// How often a receiver that is slow tells how far it is, so that it is not taken for stalled.
+const TELL_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Accepts streams from the controller until the connection is gone or carries what makes no sense.
+pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = link.connection.accept_bi() => match accepted {
+                Ok((send, receive)) => { streams.spawn(run(inner.clone(), link.clone(), send, receive)); }
+                Err(lost) => {
+                    // Each stream notices by itself, and tells this node's user.
+                    streams.detach_all();
+                    return lost.into();
+                }
+            },
+            Some(ended) = streams.join_next() => {
+                if let Ok(Err(LinkError::Malformed(malformed))) = ended {
+                    return malformed.into();
+                }
+            }
+        }
+    }
+}
+
+async fn run(inner: Arc<Inner>, link: Arc<Link>, mut send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
+    let _counted = link.stream_begins();
+    let mut reader = Reader::new(receive);
+    let offer = timeout(limits::HANDSHAKE, read_offer(&mut reader))
+        .await
+        .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))?;
+    let Some(callback) = inner.registry.find(offer.callback) else {
+        return answer_end(&mut send, 0, Some(Failure::NoCallback)).await;
+    };
+    let producer = inner.directory.borrow().name_of(offer.producer);
+    let (source, first) = reader.into_parts();
+    let cancelled = link.ended.child_token();
+    // Whatever ends this future stops the callback.
+    let _guard = cancelled.clone().drop_guard();
+    let (batches, queue) = mpsc::unbounded_channel();
+    let progress = Arc::new(Progress::default());
+    let context = Context { node: inner.clone(), deadline: None, cancelled: cancelled.clone() };
+    let mut worker = start_worker(&inner, callback, queue, progress.clone(), context);
+
+    let taken = take_in(source, first, batches, &progress).fuse();
+    let (ended, lost) = {
+        let mut lost = None;
+        let mut taken = std::pin::pin!(taken);
+        let mut told = std::pin::pin!(tell_progress(&progress, &mut send));
+        // The worker goes on after the last batch has come: what waits is still to be run.
+        let ended = loop {
+            tokio::select! {
+                ended = &mut worker => break ended,
+                taken = &mut taken => match taken {
+                    Ok(()) => {}
+                    Err(LinkError::Malformed(malformed)) => return Err(malformed.into()),
+                    Err(LinkError::Lost(why)) => {
+                        lost = Some(why);
+                        cancelled.cancel();
+                    }
+                },
+                never = &mut told => match never {},
+            }
+        };
+        // The worker panics in no case; its runtime ending drops it.
+        (ended.unwrap_or(WorkerEnd::Stopped), lost)
+    };
+    let delivered = progress.items.load(Ordering::Relaxed);
+    let (how, failure) = match ended {
+        WorkerEnd::Failed(failure) => (StreamEnded::CallbackFailed { message: describe(&failure) }, Some(failure)),
+        WorkerEnd::Finished(end) => (end.into(), None),
+        WorkerEnd::Stopped if matches!(lost, Some(StreamLost::Connection(_))) => (StreamEnded::Disconnected, None),
+        WorkerEnd::Stopped => (StreamEnded::Cancelled, None),
+    };
+    tracing::debug!(callback = callback.name, producer, delivered, end = ?how, "a stream ended");
+    inner.announce(Event::StreamEnded { callback: callback.name.into(), producer, delivered, end: how });
+    answer_end(&mut send, delivered, failure).await
+}
+
+impl From<StreamEnd> for StreamEnded {
+    fn from(end: StreamEnd) -> Self {
+        match end {
+            StreamEnd::Finished => Self::Finished,
+            StreamEnd::SourceFailed { message } => Self::SourceFailed { message },
+            StreamEnd::ProducerLost => Self::ProducerLost,
+            StreamEnd::OtherReceiverFailed => Self::OtherReceiverFailed,
+            StreamEnd::Unknown => Self::Cancelled,
+        }
+    }
+}
+
+/// A failure in words, for this node's own user.
+fn describe(failure: &Failure) -> String {
+    match failure {
+        Failure::App { .. } => "it returned an error".into(),
+        Failure::Panicked { message } => format!("it panicked: {message}"),
+        Failure::BadArguments { message } => format!("the item does not fit its parameter: {message}"),
+        other => format!("{other:?}"),
+    }
+}
+
+async fn read_offer(reader: &mut Reader) -> Result<StreamOffer, LinkError> {
+    let [kind] = reader.bytes().await?;
+    if StreamKind::from_byte(kind)? != StreamKind::Items {
+        return Err(Malformed("not an item stream").into());
+    }
+    reader.message().await?.ok_or_else(|| Malformed("a stream without a header").into())
+}
+
+async fn answer_end(send: &mut SendStream, delivered: u64, failure: Option<Failure>) -> Result<(), LinkError> {
+    let mut bytes = Vec::new();
+    Answer::Ended(ReceiverEnd { node: 0, delivered, failure }).put(&mut bytes);
+    send.write(&mut [bytes.into()]).await?;
+    send.finish();
+    send.settled().await;
+    Ok(())
+}
+
+/// How far a stream is, shared by its reader, its worker and the answers to the controller.
+#[derive(Debug)]
+struct Progress {
+    window: Mutex<Window>,
+    /// A grant is due.
+    due: Notify,
+    /// Items whose callback returned without an error.
+    items: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let size = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
+        Self { window: Window::new(size).into(), due: Notify::new(), items: AtomicU64::new(0) }
+    }
+}
+
+impl Progress {
+    fn with<T>(&self, change: impl FnOnce(&mut Window) -> T) -> T {
+        change(&mut self.window.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The callback is through with all of these.
+    fn finish(&self, total: Credit) {
+        if self.with(|window| window.finish(total)).is_some() {
+            self.due.notify_one();
+        }
+    }
+
+    /// What may be granted at this moment, within a batch too.
+    fn grant(&self) -> Credit {
+        let items = self.items.load(Ordering::Relaxed);
+        self.with(|window| {
+            window.finish(Credit { items, bytes: 0 });
+            window.grant()
+        })
+    }
+}
+
+/// Cuts what comes into batches for the worker. Ends with the stream's end, or with what broke it.
+async fn take_in(
+    mut source: RecvStream,
+    first: Bytes,
+    batches: mpsc::UnboundedSender<Batch>,
+    progress: &Progress,
+) -> Result<(), LinkError> {
+    let (mut cutter, mut chunks) = (Cutter::default(), vec![first]);
+    loop {
+        chunks.drain(..).for_each(|chunk| cutter.push(chunk));
+        while let Some(batch) = cutter.next_batch()? {
+            let end = batch.header().end;
+            if !end && progress.with(|window| window.receive(batch.cost())).is_err() {
+                return Err(Malformed("a stream that exceeds its credit").into());
+            }
+            // The worker may have ended early; then its answer has gone, and nothing more is wanted.
+            if batches.send(batch).is_err() {
+                source.stop();
+                return Ok(());
+            }
+            if end {
+                return Ok(());
+            }
+        }
+        if !source.read(&mut chunks).await? {
+            return Err(Malformed("a stream without an end").into());
+        }
+    }
+}
+
+/// Tells the controller how far the callback is: when enough has been finished, and now and then.
+async fn tell_progress(progress: &Progress, send: &mut SendStream) -> std::convert::Infallible {
+    let mut told = progress.with(|window| window.granted());
+    loop {
+        let _ = timeout(TELL_EVERY, progress.due.notified()).await;
+        let granted = progress.grant();
+        if granted == told {
+            continue;
+        }
+        told = granted;
+        let mut bytes = Vec::new();
+        Answer::Grant(granted).put(&mut bytes);
+        if send.write(&mut [bytes.into()]).await.is_err() {
+            // The reading side notices too, and says why.
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// How the callback's part ended.
+enum WorkerEnd {
+    /// With the stream.
+    Finished(StreamEnd),
+    /// On an item.
+    Failed(Failure),
+    /// Somebody wants no more of it.
+    Stopped,
+}
+
+/// Runs the callback for each item, in order: a sync one on one thread for the whole stream, an async one in one task.
+fn start_worker(
+    inner: &Inner,
+    callback: Callback,
+    queue: mpsc::UnboundedReceiver<Batch>,
+    progress: Arc<Progress>,
+    context: Context,
+) -> JoinHandle<WorkerEnd> {
+    let work = &inner.runtimes.work;
+    let cancelled = context.cancelled.clone();
+    match callback.handler {
+        Handler::Sync(handler) => work.spawn_blocking(move || {
+            context.sync_scope(|| run_all_sync(handler, queue, &progress, &cancelled)).unwrap_or_else(|end| end)
+        }),
+        Handler::Async(handler) => work.spawn(async move {
+            tokio::select! {
+                biased;
+                () = cancelled.cancelled() => WorkerEnd::Stopped,
+                end = context.scope(run_all(handler, queue, &progress)) => end.unwrap_or_else(|end| end),
+            }
+        }),
+    }
+}
+
+fn run_all_sync(
+    handler: fn(&[u8]) -> Outcome,
+    mut queue: mpsc::UnboundedReceiver<Batch>,
+    progress: &Progress,
+    cancelled: &CancellationToken,
+) -> Result<WorkerEnd, WorkerEnd> {
+    let mut done = Credit::default();
+    while let Some(batch) = queue.blocking_recv() {
+        let mut items = open(&batch)?;
+        while let Some(item) = next(&mut items)? {
+            if cancelled.is_cancelled() {
+                return Ok(WorkerEnd::Stopped);
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| handler(&item)));
+            check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
+            progress.items.fetch_add(1, Ordering::Relaxed);
+        }
+        done = done.plus(batch.cost());
+        progress.finish(done);
+    }
+    Ok(WorkerEnd::Stopped)
+}
+
+async fn run_all(
+    handler: fn(Bytes) -> BoxFuture<Outcome>,
+    mut queue: mpsc::UnboundedReceiver<Batch>,
+    progress: &Progress,
+) -> Result<WorkerEnd, WorkerEnd> {
+    let mut done = Credit::default();
+    while let Some(batch) = queue.recv().await {
+        let mut items = open(&batch)?;
+        while let Some(item) = next(&mut items)? {
+            let outcome = AssertUnwindSafe(async move { handler(item).await }).catch_unwind().await;
+            check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
+            progress.items.fetch_add(1, Ordering::Relaxed);
+        }
+        done = done.plus(batch.cost());
+        progress.finish(done);
+    }
+    Ok(WorkerEnd::Stopped)
+}
+
+/// The items of a batch; an error is the stream's end.
+fn open(batch: &Batch) -> Result<Items, WorkerEnd> {
+    match batch.stream_end().map_err(malformed)? {
+        Some(end) => Err(WorkerEnd::Finished(end)),
+        None => batch.items().map_err(malformed),
+    }
+}
+
+fn next(items: &mut Items) -> Result<Option<Bytes>, WorkerEnd> {
+    items.next_item().map_err(malformed)
+}
+
+/// A batch that the producer made wrongly: the controller looks at headers only, so the receiver notices.
+fn malformed(malformed: Malformed) -> WorkerEnd {
+    WorkerEnd::Failed(Failure::BadArguments { message: malformed.to_string() })
+}
+
+fn check(outcome: Outcome) -> Result<(), WorkerEnd> {
+    match outcome {
+        Ok(Reply::Value(_)) => Ok(()),
+        Ok(Reply::Error(error)) => Err(WorkerEnd::Failed(Failure::App { error: error.into() })),
+        Err(failure) => Err(WorkerEnd::Failed(failure)),
+    }
+}

@@ -1,0 +1,265 @@
+//! Where a stream's source and its writer meet: the source puts items in, the writer takes batches out.
+//!
+//! While the writer is idle it takes an item as soon as it comes; while it writes, a batch gathers. A few full batches may wait;
+//! then the source does.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    node::stub::EncodeError,
+    wire::{
+        batch::{Batch, Builder, ItemError},
+        item_stream::StreamEnd,
+        limits::MAX_PAYLOAD,
+    },
+};
+
+/// How many full batches may wait for the writer: enough that it finds work when it comes back from a write.
+const QUEUE: usize = 4;
+
+/// The meeting place. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// The writer waits here for items.
+    filled: Notify,
+    /// A blocking source waits here for room, an async one at `room`.
+    room_blocking: Condvar,
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Builder,
+    full: VecDeque<Batch>,
+    /// How many items were put in.
+    count: u64,
+    end: Option<StreamEnd>,
+    closed: bool,
+}
+
+/// Why the source need not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The stream is over: nobody wants more items.
+    Closed,
+    /// An item cannot be sent; the slot has noted it.
+    Failed,
+}
+
+/// What the writer took.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// Batches to write.
+    Batches(Vec<Batch>),
+    /// There is nothing at the moment.
+    Nothing,
+    /// The source ended, and everything has been taken.
+    End(StreamEnd),
+}
+
+impl Slot {
+    /// Puts an item in; blocks the thread while there is no room.
+    pub(super) fn put_blocking(
+        &self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<(), Stop> {
+        let mut state = self.lock();
+        while state.has_no_room() {
+            state = self.shared.room_blocking.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.put(state, encode)
+    }
+
+    /// Waits until there is room. Cancel safe.
+    pub(super) async fn room(&self) {
+        loop {
+            let room = self.shared.room.notified();
+            if !self.lock().has_no_room() {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Puts an item in, room or not.
+    pub(super) fn put_now(&self, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Result<(), Stop> {
+        self.put(self.lock(), encode)
+    }
+
+    fn put(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<(), Stop> {
+        if state.closed {
+            return Err(Stop::Closed);
+        }
+        let idle = state.open.is_empty() && state.full.is_empty();
+        match state.open.push(encode) {
+            Ok(()) => state.count += 1,
+            Err(error) => {
+                let message = match error {
+                    ItemError::Encode(EncodeError(message)) => format!("an item cannot be encoded: {message}"),
+                    ItemError::TooLarge(size) => {
+                        format!("an item has {size} bytes, more than the {MAX_PAYLOAD} that an item may have")
+                    }
+                };
+                state.end.get_or_insert(StreamEnd::SourceFailed { message });
+                self.shared.filled.notify_one();
+                return Err(Stop::Failed);
+            }
+        }
+        if state.open.is_full() {
+            let batch = state.close_batch();
+            state.full.push_back(batch);
+        }
+        drop(state);
+        if idle {
+            self.shared.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Says how the source ended. Only the first end counts.
+    pub(super) fn end(&self, end: StreamEnd) {
+        self.lock().end.get_or_insert(end);
+        self.shared.filled.notify_one();
+    }
+
+    /// Takes all that has gathered.
+    pub(super) fn take(&self) -> Taken {
+        let mut state = self.lock();
+        let mut batches: Vec<_> = state.full.drain(..).collect();
+        if !state.open.is_empty() {
+            batches.push(state.close_batch());
+        }
+        if batches.is_empty() {
+            return state.end.clone().map_or(Taken::Nothing, Taken::End);
+        }
+        drop(state);
+        self.shared.room_blocking.notify_one();
+        self.shared.room.notify_one();
+        Taken::Batches(batches)
+    }
+
+    /// Waits until something may have come since the last [`take`](Self::take). Cancel safe.
+    pub(super) async fn filled(&self) {
+        self.shared.filled.notified().await;
+    }
+
+    /// Takes no more items: the source stops at its next one.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.shared.room_blocking.notify_one();
+        self.shared.room.notify_one();
+    }
+
+    /// How the source ended, if it has.
+    pub(super) fn ended(&self) -> Option<StreamEnd> {
+        self.lock().end.clone()
+    }
+
+    /// How many items were put in.
+    pub(super) fn count(&self) -> u64 {
+        self.lock().count
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // An item whose encoding panics is taken back by the batch, so the state is whole.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_no_room(&self) -> bool {
+        !self.closed && self.full.len() >= QUEUE
+    }
+
+    fn close_batch(&mut self) -> Batch {
+        let waiting = self.open.count();
+        self.open.close(self.count - u64::from(waiting), micros_now())
+    }
+}
+
+/// Microseconds of the wall clock since 1970.
+pub(super) fn micros_now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(slot: &Slot, byte: u8, length: usize) -> Result<(), Stop> {
+        slot.put_now(|out| {
+            out.resize(out.len() + length, byte);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn what_gathers_is_taken_at_once_and_numbered() {
+        let slot = Slot::default();
+        assert!(matches!(slot.take(), Taken::Nothing));
+        for byte in 0..3 {
+            put(&slot, byte, 30_000).unwrap();
+        }
+        put(&slot, 3, 10).unwrap();
+        slot.end(StreamEnd::Finished);
+        let Taken::Batches(batches) = slot.take() else { panic!("there are items") };
+        let headers: Vec<_> = batches.iter().map(|batch| (batch.header().first, batch.header().count)).collect();
+        assert_eq!(headers, [(0, 3), (3, 1)]);
+        assert!(matches!(slot.take(), Taken::End(StreamEnd::Finished)));
+        assert_eq!(slot.count(), 4);
+    }
+
+    #[test]
+    fn a_full_slot_holds_the_source_until_it_is_emptied_or_closed() {
+        let slot = Slot::default();
+        let source = slot.clone();
+        let thread = std::thread::spawn(move || {
+            let mut count = 0;
+            while source
+                .put_blocking(|out| {
+                    out.resize(out.len() + 70_000, 1);
+                    Ok(())
+                })
+                .is_ok()
+            {
+                count += 1;
+            }
+            count
+        });
+        let mut taken = 0;
+        while taken < 20 {
+            if let Taken::Batches(batches) = slot.take() {
+                assert!(batches.len() <= QUEUE + 1);
+                taken += batches.len();
+            }
+        }
+        slot.close();
+        assert!(thread.join().unwrap() <= taken + QUEUE + 1);
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_sent_ends_the_stream_after_those_before_it() {
+        let slot = Slot::default();
+        put(&slot, 1, 1).unwrap();
+        assert_eq!(slot.put_now(|_| Err(EncodeError("no".into()))), Err(Stop::Failed));
+        assert!(matches!(slot.take(), Taken::Batches(batches) if batches.len() == 1));
+        assert!(matches!(slot.take(), Taken::End(StreamEnd::SourceFailed { .. })));
+    }
+}

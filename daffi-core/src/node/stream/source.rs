@@ -1,0 +1,183 @@
+//! What a stream can be made of: iterators, which may block, and async streams.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_core::Stream;
+use futures_util::{FutureExt, StreamExt};
+use tokio::runtime::Handle;
+
+use super::slot::{Slot, Stop};
+use crate::{
+    node::{
+        invoke::panic_message,
+        stub::{BoxFuture, Encode, EncodeError},
+    },
+    wire::item_stream::StreamEnd,
+};
+
+/// Anything that gives the items of a stream: an iterator (or what turns into one), or an async
+/// [`Stream`]. An iterator may block: it runs on a thread for that.
+///
+/// `K` tells the two apart and is inferred. For a source that can fail see [`fallible`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of `{T}` items",
+    label = "needs to be an iterator or an async stream of `{T}`",
+    note = "a STREAM takes an `IntoIterator` or a `futures::Stream` that is `Send + 'static`; wrap one of `Result`s in `daffi::fallible`"
+)]
+pub trait Source<T, K>: Send + 'static {
+    /// Ties the source to the encoding of its items.
+    #[doc(hidden)]
+    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed;
+}
+
+/// Iterators, for the type system.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Blocking {}
+
+/// Async streams, for the type system.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Async {}
+
+/// Iterators of results, for the type system.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum FallibleBlocking {}
+
+/// Async streams of results, for the type system.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum FallibleAsync {}
+
+/// A source that can fail, made by [`fallible`].
+#[derive(Debug, Clone)]
+pub struct Fallible<S>(S);
+
+/// Makes a source of an iterator or async stream of `Result`s: the first error ends the stream with
+/// [`CallError::SourceFailed`](crate::node::CallError::SourceFailed), after the items before it.
+pub const fn fallible<S>(source: S) -> Fallible<S> {
+    Fallible(source)
+}
+
+/// A source that knows how to put its items into a slot.
+#[doc(hidden)]
+pub struct Feed(Kind);
+
+enum Kind {
+    /// To be run on a thread that may block.
+    Blocking(Box<dyn FnOnce(&Slot) -> Result<(), Stop> + Send>),
+    /// To be run as a task.
+    Async(Box<dyn FnOnce(Slot) -> BoxFuture<Result<(), Stop>> + Send>),
+}
+
+impl<T, I> Source<T, Blocking> for I
+where
+    T: Encode + 'static,
+    I: IntoIterator<Item = T> + Send + 'static,
+{
+    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+        Feed(Kind::Blocking(Box::new(move |slot| {
+            for item in self {
+                slot.put_blocking(|out| encode(&item, out))?;
+            }
+            Ok(())
+        })))
+    }
+}
+
+impl<T, S> Source<T, Async> for S
+where
+    T: Encode + 'static,
+    S: Stream<Item = T> + Send + 'static,
+{
+    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+        Feed(Kind::Async(Box::new(move |slot| {
+            Box::pin(async move {
+                let mut source = std::pin::pin!(self);
+                loop {
+                    slot.room().await;
+                    let Some(item) = source.next().await else {
+                        return Ok(());
+                    };
+                    slot.put_now(|out| encode(&item, out))?;
+                }
+            })
+        })))
+    }
+}
+
+impl<T, E, I> Source<T, FallibleBlocking> for Fallible<I>
+where
+    T: Encode + 'static,
+    E: std::fmt::Display,
+    I: IntoIterator<Item = Result<T, E>> + Send + 'static,
+{
+    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+        Feed(Kind::Blocking(Box::new(move |slot| {
+            for item in self.0 {
+                match item {
+                    Ok(item) => slot.put_blocking(|out| encode(&item, out))?,
+                    Err(error) => return fail(slot, &error),
+                }
+            }
+            Ok(())
+        })))
+    }
+}
+
+impl<T, E, S> Source<T, FallibleAsync> for Fallible<S>
+where
+    T: Encode + 'static,
+    E: std::fmt::Display + Send,
+    S: Stream<Item = Result<T, E>> + Send + 'static,
+{
+    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+        Feed(Kind::Async(Box::new(move |slot| {
+            Box::pin(async move {
+                let mut source = std::pin::pin!(self.0);
+                loop {
+                    slot.room().await;
+                    match source.next().await {
+                        None => return Ok(()),
+                        Some(Ok(item)) => slot.put_now(|out| encode(&item, out))?,
+                        Some(Err(error)) => return fail(&slot, &error),
+                    }
+                }
+            })
+        })))
+    }
+}
+
+fn fail(slot: &Slot, error: &impl std::fmt::Display) -> Result<(), Stop> {
+    slot.end(StreamEnd::SourceFailed { message: error.to_string() });
+    Err(Stop::Failed)
+}
+
+impl Feed {
+    /// Runs the source until it ends, fails, panics, or the slot is closed; the slot learns which.
+    pub(super) fn start(self, slot: Slot, work: &Handle) {
+        match self.0 {
+            Kind::Blocking(run) => {
+                work.spawn_blocking(move || {
+                    let ended = catch_unwind(AssertUnwindSafe(|| run(&slot)));
+                    conclude(&slot, ended.map_err(|panic| panic_message(&*panic)));
+                });
+            }
+            Kind::Async(run) => {
+                work.spawn(async move {
+                    let running = AssertUnwindSafe(run(slot.clone())).catch_unwind();
+                    conclude(&slot, running.await.map_err(|panic| panic_message(&*panic)));
+                });
+            }
+        }
+    }
+}
+
+fn conclude(slot: &Slot, ended: Result<Result<(), Stop>, String>) {
+    match ended {
+        Ok(Ok(())) => slot.end(StreamEnd::Finished),
+        Ok(Err(Stop::Closed | Stop::Failed)) => {}
+        Err(message) => slot.end(StreamEnd::SourceFailed { message: format!("it panicked: {message}") }),
+    }
+}

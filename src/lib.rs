@@ -76,3 +76,8 @@ macro_rules! callbacks {
 /// What the code of the attribute macros is made of.
 #[doc(hidden)]
 pub use daffi_core::node::stub as __private;
+
+/// Compiles the README's snippets.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use daffi_core::{
     link::{LinkError, Reader},
-    transport::{Connection, RecvStream, SendStream, StreamLost},
+    transport::{CloseCode, Connection, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed, NodeId, StreamKind,
         batch::{Batch, Cutter},
@@ -32,30 +32,26 @@ use tokio::{
 
 use crate::hub::{Hub, NodeLink};
 
-/// Accepts a node's item streams until its connection is gone or it sends what makes no sense.
+/// Accepts a node's item streams until its connection is gone. Each runs in a task of its own, which outlives the connection:
+/// the receivers are told that the producer is gone, after what came from it.
 pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>) -> LinkError {
-    let mut streams = JoinSet::new();
     loop {
-        tokio::select! {
-            accepted = connection.accept_bi() => match accepted {
-                Ok((send, receive)) => { streams.spawn(run(node, hub.clone(), send, receive)); }
-                Err(lost) => {
-                    // Each stream notices by itself, and tells its receivers that the producer is gone.
-                    streams.detach_all();
-                    return lost.into();
-                }
-            },
-            Some(ended) = streams.join_next() => {
-                if let Ok(Err(LinkError::Malformed(malformed))) = ended {
-                    return malformed.into();
-                }
+        let (send, receive) = match connection.accept_bi().await {
+            Ok(streams) => streams,
+            Err(lost) => return lost.into(),
+        };
+        let (connection, hub) = (connection.clone(), hub.clone());
+        tokio::spawn(async move {
+            if let Err(LinkError::Malformed(malformed)) = run(node, &hub, send, receive).await {
+                tracing::warn!(node, %malformed, "a stream makes no sense");
+                connection.close(CloseCode::Malformed, malformed.0);
             }
-        }
+        });
     }
 }
 
 /// One stream from its header to the last receiver's answer.
-async fn run(producer: NodeId, hub: Arc<Hub>, send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
+async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
     let mut reader = Reader::new(receive);
     let request = timeout(limits::HANDSHAKE, read_request(&mut reader))
         .await
@@ -123,6 +119,17 @@ struct Receiver {
     over: bool,
 }
 
+/// What comes after what waits for a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// More items, or the end.
+    More,
+    /// Nothing: the stream has ended.
+    End,
+    /// Nothing: the receiver has left the stream.
+    Over,
+}
+
 /// What a receiver grants from the start.
 const WINDOW: Credit = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
 
@@ -164,16 +171,21 @@ impl Fanout {
         Ok(())
     }
 
-    /// Moves what waits for a receiver to `pieces`; whether nothing comes after it.
-    fn take_queue(&self, index: usize, pieces: &mut Vec<Bytes>) -> bool {
+    /// Moves what waits for a receiver to `pieces`, and says what comes after it.
+    fn take_queue(&self, index: usize, pieces: &mut Vec<Bytes>) -> After {
         let mut state = self.lock();
         let receiver = &mut state.receivers[index];
-        let mut last = receiver.over;
+        if receiver.over {
+            return After::Over;
+        }
+        let mut after = After::More;
         for batch in receiver.queue.drain(..) {
-            last |= batch.header().end;
+            if batch.header().end {
+                after = After::End;
+            }
             pieces.extend_from_slice(batch.pieces());
         }
-        last
+        after
     }
 
     fn grant(&self, index: usize, credit: Credit) -> Result<(), Malformed> {
@@ -310,7 +322,7 @@ async fn serve_receiver(fanout: Arc<Fanout>, index: usize, link: NodeLink, offer
     match ended.await {
         Ok(end) => fanout.end(index, end.failure, Some(end.delivered)),
         Err(LinkError::Malformed(malformed)) => {
-            link.connection.close(daffi_core::transport::CloseCode::Malformed, malformed.0);
+            link.connection.close(CloseCode::Malformed, malformed.0);
             fanout.end(index, Some(Failure::NodeLost), None);
         }
         Err(LinkError::Lost(_)) => fanout.end(index, Some(Failure::NodeLost), None),
@@ -332,7 +344,11 @@ async fn write_batches(fanout: &Fanout, index: usize, mut send: SendStream) -> R
     let filled = fanout.lock().receivers[index].filled.clone();
     let mut pieces = Vec::new();
     loop {
-        let last = fanout.take_queue(index, &mut pieces);
+        let after = fanout.take_queue(index, &mut pieces);
+        if after == After::Over {
+            // Dropped unfinished, the stream is reset: the receiver learns that it is off.
+            return Ok(());
+        }
         if !pieces.is_empty() {
             match send.write(&mut pieces).await {
                 Ok(()) => pieces.clear(),
@@ -340,10 +356,10 @@ async fn write_batches(fanout: &Fanout, index: usize, mut send: SendStream) -> R
                 Err(StreamLost::Stopped) => return Ok(()),
                 Err(lost) => return Err(lost),
             }
-        } else if !last {
+        } else if after == After::More {
             filled.notified().await;
         }
-        if last {
+        if after == After::End {
             send.finish();
             return Ok(());
         }

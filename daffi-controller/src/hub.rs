@@ -17,7 +17,7 @@ use daffi_core::{
         limits,
     },
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     directory::{Directory, Refused},
@@ -33,14 +33,23 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     /// Apart from the rest, because every frame looks here.
     nodes: RwLock<HashMap<NodeId, NodeLink>>,
-    streams: watch::Sender<usize>,
+    /// Nothing is under way any more.
+    settled: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     directory: Directory,
     router: Router,
+    /// How many item streams are under way.
+    streams: usize,
     draining: bool,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.router.under_way() == 0 && self.streams == 0
+    }
 }
 
 /// The way to a node.
@@ -89,11 +98,12 @@ impl Hub {
     /// Takes a node out and tells the others.
     pub(crate) fn leave(&self, node: NodeId, reason: &str) {
         let mut state = self.lock();
-        let State { directory, router, draining } = &mut *state;
+        let State { directory, router, draining, .. } = &mut *state;
         directory.leave(node);
         self.nodes.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
         router.lose(node, &Reach { hub: self, directory, draining: *draining });
         self.tell_all(&ToNode::Left { node, reason: reason.to_owned() });
+        self.tell_settled(&state);
     }
 
     /// Takes in further callbacks of a node and tells everybody, the node itself included.
@@ -108,8 +118,10 @@ impl Hub {
     /// Takes a frame from a node.
     pub(crate) fn handle(&self, from: NodeId, frame: Frame) -> Result<(), Malformed> {
         let mut state = self.lock();
-        let State { directory, router, draining } = &mut *state;
-        router.handle(from, frame, &Reach { hub: self, directory, draining: *draining })
+        let State { directory, router, draining, .. } = &mut *state;
+        router.handle(from, frame, &Reach { hub: self, directory, draining: *draining })?;
+        self.tell_settled(&state);
+        Ok(())
     }
 
     /// The way to a node for a stream of this callback, or why there is none.
@@ -137,21 +149,35 @@ impl Hub {
         self.tell_all(&ToNode::Draining);
     }
 
-    /// Whether no call or stream is under way.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lock().router.under_way() == 0 && *self.streams.borrow() == 0
+    /// Waits until no call or stream is under way.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.lock().is_idle() {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Counts a stream for as long as the guard lives.
     pub(crate) fn stream_begins(&self) -> impl Drop + '_ {
-        struct Guard<'a>(&'a watch::Sender<usize>);
+        struct Guard<'a>(&'a Hub);
         impl Drop for Guard<'_> {
             fn drop(&mut self) {
-                self.0.send_modify(|count| *count -= 1);
+                let mut state = self.0.lock();
+                state.streams -= 1;
+                self.0.tell_settled(&state);
             }
         }
-        self.streams.send_modify(|count| *count += 1);
-        Guard(&self.streams)
+        self.lock().streams += 1;
+        Guard(self)
+    }
+
+    fn tell_settled(&self, state: &State) {
+        if state.draining && state.is_idle() {
+            self.settled.notify_waiters();
+        }
     }
 
     /// Closes every node's connection, once the last frames have reached the nodes, or `patience` is over.

@@ -15,6 +15,7 @@ mod session;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -96,6 +97,13 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+fn bind(address: SocketAddr, identity: &Identity) -> Result<(Listener, SocketAddr), StartError> {
+    let listen_error = |source| StartError::Listen { address, source };
+    let listener = quic::Listener::bind(address, identity).map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    Ok((Listener::Quic(listener), address))
+}
+
 /// A running controller. Dropping it stops it without grace.
 #[derive(Debug)]
 pub struct Controller {
@@ -121,23 +129,32 @@ impl Controller {
                 (identity, token)
             }
         };
-        let listen_error = |source| StartError::Listen { address: config.listen, source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-        let listener = {
-            let _context = runtime.enter();
-            quic::Listener::bind(config.listen, &identity).map_err(listen_error)?
-        };
-        let address = listener.local_addr().map_err(listen_error)?;
         let (stop, stop_asked) = watch::channel(None);
         let (set_stopped, stopped) = watch::channel(false);
-        let served = token.clone();
+        let (started, start) = mpsc::channel();
+        let (listen, served) = (config.listen, token.clone());
+        // The runtime is made and dropped on its thread: elsewhere it might be within another runtime, which forbids that.
         thread::Builder::new()
             .name("daffi-controller".into())
             .spawn(move || {
-                runtime.block_on(serve(Listener::Quic(listener), served, stop_asked));
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
+                };
+                runtime.block_on(async {
+                    match bind(listen, &identity) {
+                        Ok((listener, address)) => {
+                            let _ = started.send(Ok(address));
+                            serve(listener, served, stop_asked).await;
+                        }
+                        Err(error) => drop(started.send(Err(error))),
+                    }
+                });
                 set_stopped.send_replace(true);
             })
             .map_err(StartError::Thread)?;
+        // The thread answers in any case.
+        let address = start.recv().map_err(|_| StartError::Thread(io::ErrorKind::Other.into()))??;
         tracing::info!(%address, "controller listens");
         Ok(Self { address, token, stop, stopped })
     }
@@ -173,5 +190,19 @@ impl Drop for Controller {
             stop.get_or_insert(Duration::ZERO);
             first
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_within_a_runtime_too() {
+        let config = Config::ephemeral(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+        let first = Controller::start(&config).unwrap();
+        let second = Controller::start(&Config { listen: first.address(), ..config });
+        assert!(matches!(second, Err(StartError::Listen { .. })), "{second:?}");
+        first.stop(Duration::ZERO).await;
     }
 }

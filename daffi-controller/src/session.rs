@@ -15,7 +15,7 @@ use daffi_core::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use crate::{
@@ -50,11 +50,8 @@ pub async fn serve(mut listener: Listener, token: JoinToken, mut stop: watch::Re
         }
     };
     hub.drain();
-    let deadline = Instant::now() + grace;
-    while !hub.is_idle() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tracing::info!(idle = hub.is_idle(), "controller stops");
+    let finished = timeout(grace, hub.idle()).await.is_ok();
+    tracing::info!(finished, "controller stops");
     hub.close_all(FAREWELL).await;
     listener.close().await;
     // Sessions end with their connections.

@@ -300,6 +300,15 @@ pub(crate) struct Sent {
     link: Arc<Link>,
     id: CallId,
     answers: mpsc::UnboundedReceiver<Answer>,
+    /// Whom it was sent to. Their names are kept: a node that leaves takes its name out of the directory.
+    targets: Vec<(NodeId, String)>,
+}
+
+impl Sent {
+    fn name_of(&self, node: NodeId) -> String {
+        let target = self.targets.iter().find(|(target, _)| *target == node);
+        target.map_or_else(|| format!("#{node}"), |(_, name)| name.clone())
+    }
 }
 
 impl Drop for Sent {
@@ -334,7 +343,7 @@ impl Outgoing {
 
     async fn result<T, E>(self, mut sent: Sent, codec: Codec<T, E>) -> Result<T, CallError<E>> {
         match self.within(sent.answers.recv()).await.map_err(CallError::widen)? {
-            Some(Answer::Reply { node, status, payload }) => self.decode(node, status, &payload, codec),
+            Some(Answer::Reply { node, status, payload }) => self.decode(sent.name_of(node), status, &payload, codec),
             Some(Answer::ControllerLost) | None => Err(CallError::ControllerLost),
         }
     }
@@ -357,18 +366,13 @@ impl Outgoing {
         let payload = self.take_payload()?;
         let (callback, targets) = self.node.directory.borrow().all(self.request.callback)?;
         let budget = self.budget();
-        let frame = |id| Head::Broadcast { id, callback, budget, targets: targets.clone() };
-        let mut sent = self.send(targets.len(), &payload, frame).await?;
-
-        // Names are looked up now: a node that leaves takes its name out of the directory.
-        let mut results: Vec<_> = {
-            let directory = self.node.directory.borrow();
-            targets.iter().map(|node| (*node, directory.name_of(*node), None)).collect()
-        };
+        let frame = |id, targets| Head::Broadcast { id, callback, budget, targets };
+        let mut sent = self.send(targets, &payload, frame).await?;
+        let mut results: Vec<_> = sent.targets.iter().map(|(node, name)| (*node, name.clone(), None)).collect();
         let collected = self
             .within(async {
                 while let Some(Answer::Reply { node, status, payload }) = sent.answers.recv().await {
-                    let result = self.decode(node, status, &payload, codec);
+                    let result = self.decode(sent.name_of(node), status, &payload, codec);
                     if let Some((_, _, slot)) = results.iter_mut().find(|(target, _, _)| *target == node) {
                         *slot = Some(result);
                     }
@@ -392,17 +396,26 @@ impl Outgoing {
         let payload = self.take_payload()?;
         let (callback, peer) = self.node.directory.borrow().pick(self.request.callback, self.request.to.as_deref())?;
         let budget = self.budget();
-        self.send(1, &payload, |id| Head::Call { id, callback, peer, budget }).await
+        self.send(vec![peer], &payload, |id, _| Head::Call { id, callback, peer, budget }).await
     }
 
-    async fn send(&self, answers: usize, payload: &[u8], head: impl FnOnce(CallId) -> Head) -> Result<Sent, CallError> {
+    async fn send(
+        &self,
+        targets: Vec<NodeId>,
+        payload: &[u8],
+        head: impl FnOnce(CallId, Vec<NodeId>) -> Head,
+    ) -> Result<Sent, CallError> {
         let link = self.node.link()?;
+        let names = {
+            let directory = self.node.directory.borrow();
+            targets.iter().map(|node| (*node, directory.name_of(*node))).collect()
+        };
         let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
         let (sender, receiver) = mpsc::unbounded_channel();
-        let id = self.node.pending.begin(self.request.callback, answers, Some(sender), permit);
+        let id = self.node.pending.begin(self.request.callback, targets.len(), Some(sender), permit);
         // From here on a drop cancels the call: the guard exists before the frame does.
-        let sent = Sent { node: self.node.clone(), link, id, answers: receiver };
-        sent.link.frames.send(&head(id), payload);
+        let sent = Sent { node: self.node.clone(), link, id, answers: receiver, targets: names };
+        sent.link.frames.send(&head(id, targets), payload);
         // The link may have been lost in between, after it had ended all its calls and before this one was among them.
         if !self.node.has_link(&sent.link) {
             return Err(CallError::ControllerLost);
@@ -450,20 +463,19 @@ impl Outgoing {
 
     fn decode<T, E>(
         &self,
-        node: NodeId,
+        node: String,
         status: Status,
         payload: &[u8],
         codec: Codec<T, E>,
     ) -> Result<T, CallError<E>> {
-        let name = || self.node.directory.borrow().name_of(node);
-        let bad = |DecodeError(message)| CallError::BadReply { node: name(), message };
+        let bad = |node, DecodeError(message)| CallError::BadReply { node, message };
         match status {
-            Status::Value => (codec.value)(payload).map_err(bad),
-            Status::Error => Err((codec.error)(payload).map_or_else(bad, CallError::App)),
+            Status::Value => (codec.value)(payload).map_err(|error| bad(node, error)),
+            Status::Error => Err((codec.error)(payload).map_or_else(|error| bad(node, error), CallError::App)),
             Status::Failure => Err(match Failure::decode(payload) {
                 // The callee's clock may fire first.
                 Failure::Deadline => CallError::Timeout { after: self.began.elapsed() },
-                failure => CallError::from_failure(failure, name(), self.request.callback, |error| codec.error(error)),
+                failure => CallError::from_failure(failure, node, self.request.callback, |error| codec.error(error)),
             }),
         }
     }

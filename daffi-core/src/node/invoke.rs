@@ -39,19 +39,25 @@ fn start(
     budget: Option<Duration>,
     args: Bytes,
 ) {
+    if link.tasks.is_closed() {
+        return answer(link, id, Err(Failure::Stopping));
+    }
     let Some(callback) = inner.registry.find(callback) else {
         return answer(link, id, Err(Failure::NoCallback));
     };
     let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
     let context = Context { node: inner.clone(), deadline, cancelled: link.begin(id) };
-    let link = link.clone();
-    inner.runtimes.work.spawn(async move {
-        let outcome = run_within(callback, args, context).await;
-        link.end(id);
-        if let Some(outcome) = outcome {
-            answer(&link, id, outcome);
+    let running = {
+        let link = link.clone();
+        async move {
+            let outcome = run_within(callback, args, context).await;
+            link.end(id);
+            if let Some(outcome) = outcome {
+                answer(&link, id, outcome);
+            }
         }
-    });
+    };
+    inner.runtimes.work.spawn(link.tasks.track_future(running));
 }
 
 /// Runs a callback until it returns, its deadline passes, or nobody wants its result (`None`).

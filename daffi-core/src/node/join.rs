@@ -68,7 +68,8 @@ impl Builder {
         self
     }
 
-    /// Joins a controller of an in-memory network, on the current runtime. For tests.
+    /// Joins a controller of an in-memory network, on the current runtime. For tests. On a paused clock give streams async
+    /// sources: while an iterator waits on its thread, tokio does not advance the clock.
     pub fn network(mut self, network: &memory::Network, controller: impl Into<String>) -> Self {
         self.target = Target::Memory { network: network.clone(), controller: controller.into() };
         self

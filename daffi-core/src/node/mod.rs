@@ -190,12 +190,8 @@ impl Node {
         let stopped = self.inner.runtimes.io.spawn(async move {
             inner.schedules.all().iter().for_each(Schedule::cancel);
             if let Ok(link) = inner.link() {
-                let idle = async {
-                    while !link.is_idle() {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                };
-                let _ = tokio::time::timeout(grace, idle).await;
+                link.tasks.close();
+                let _ = tokio::time::timeout(grace, link.tasks.wait()).await;
                 // The controller closes the connection on the farewell: what has been answered must be there before.
                 let farewell = async {
                     link.frames.flush().await;

@@ -7,7 +7,7 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::OnceLock,
+    sync::{OnceLock, mpsc},
     task::{Context, Poll},
     thread,
 };
@@ -63,13 +63,21 @@ pub(crate) struct Runtimes {
 impl Runtimes {
     /// A new I/O thread, and the process's runtime for callbacks.
     pub(crate) fn own(name: &str) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let io = runtime.handle().clone();
         let (ended, end) = oneshot::channel::<()>();
+        let (started, start) = mpsc::channel();
+        // The runtime is made and dropped on its thread: elsewhere it might be within another runtime, which forbids that.
         thread::Builder::new().name(format!("daffi-{name}")).spawn(move || {
-            // An error means that the node is dropped, which is the end.
-            let _ = runtime.block_on(end);
+            match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => {
+                    let _ = started.send(Ok(runtime.handle().clone()));
+                    // An error means that the node is dropped, which is the end.
+                    let _ = runtime.block_on(end);
+                }
+                Err(error) => drop(started.send(Err(error))),
+            }
         })?;
+        // The thread answers in any case.
+        let io = start.recv().map_err(io::Error::other)??;
         Ok(Self { io, work: callbacks()?, _thread: Some(ended) })
     }
 

@@ -13,7 +13,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Inner, State, directory::Directory, error::JoinError, event::Event, invoke, stream::receive};
 use crate::{
@@ -64,8 +64,8 @@ pub(crate) struct Link {
     pub(crate) control: mpsc::UnboundedSender<ToController>,
     /// The callbacks that run for others, by the number of their call.
     running: Mutex<HashMap<CallId, CancellationToken>>,
-    /// Each stream that is received holds a reference.
-    streams: Arc<()>,
+    /// What runs for others, callbacks and streams. Closed when the node takes no more.
+    pub(crate) tasks: TaskTracker,
     /// Everything that belongs to this connection ends with it.
     pub(crate) ended: CancellationToken,
     /// The socket of a connection over UDP.
@@ -88,16 +88,6 @@ impl Link {
         if let Some(cancelled) = self.running().remove(&id) {
             cancelled.cancel();
         }
-    }
-
-    /// Whether nothing runs for others, neither callback nor stream.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.running().is_empty() && Arc::strong_count(&self.streams) == 1
-    }
-
-    /// Counts a stream for as long as the guard lives.
-    pub(crate) fn stream_begins(&self) -> Arc<()> {
-        self.streams.clone()
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<CallId, CancellationToken>> {
@@ -146,7 +136,10 @@ pub(crate) async fn keep(
         };
         link.ended.cancel();
         inner.leave();
-        if let Some(socket) = &link.socket {
+        if lost == ConnectionLost::ClosedHere
+            && let Some(socket) = &link.socket
+        {
+            // The controller is told why.
             socket.close().await;
         }
         let reason = lost.to_string();
@@ -378,7 +371,7 @@ async fn greet(
         frames,
         control,
         running: Mutex::default(),
-        streams: Arc::default(),
+        tasks: TaskTracker::new(),
         ended: CancellationToken::new(),
         socket,
     });

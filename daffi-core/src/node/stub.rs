@@ -147,6 +147,7 @@ pub fn encode_item<T: Encode>(item: &T, out: &mut Vec<u8>) -> Result<(), EncodeE
 }
 
 /// Encodes a stream's item of bytes.
+#[expect(clippy::ptr_arg, reason = "it stands in for `encode_item::<Vec<u8>>`")]
 pub fn encode_bytes_item(item: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     // Room for the item at once instead of by doubling.
     out.reserve(item.len() + 8);

@@ -6,7 +6,7 @@
 //! A router cuts the bytes of an item stream into batches ([`Cutter`]) by their headers alone, and passes the very pieces
 //! on in which they came, so a batch is copied nowhere between the producer's socket and the receiver's.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -190,7 +190,7 @@ impl Batch {
     ///
     /// [`Malformed`] if the body does not hold what the header says.
     pub fn items(&self) -> Result<Items, Malformed> {
-        Ok(Items { body: self.body()?, left: self.header.count })
+        Ok(Items { body: self.body()?, at: 0, left: self.header.count })
     }
 
     /// The end of the stream, if this batch is one.
@@ -227,28 +227,43 @@ impl Batch {
 #[derive(Debug)]
 pub struct Items {
     body: Bytes,
+    at: usize,
     left: u32,
 }
 
 impl Items {
-    /// The next item, or `None` after the last.
+    /// The next item, or `None` after the last. It shares the batch's memory.
     ///
     /// # Errors
     ///
     /// [`Malformed`] if the batch ends before its last item, or goes on after it.
     pub fn next_item(&mut self) -> Result<Option<Bytes>, Malformed> {
+        Ok(self.next_range()?.map(|range| self.body.slice(range)))
+    }
+
+    /// The same, borrowed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next_item`](Self::next_item).
+    pub fn next_slice(&mut self) -> Result<Option<&[u8]>, Malformed> {
+        Ok(self.next_range()?.map(|range| &self.body[range]))
+    }
+
+    fn next_range(&mut self) -> Result<Option<Range<usize>>, Malformed> {
         let Some(left) = self.left.checked_sub(1) else {
-            return if self.body.is_empty() { Ok(None) } else { Err(Malformed("a batch with more bytes than items")) };
+            let whole = self.at == self.body.len();
+            return if whole { Ok(None) } else { Err(Malformed("a batch with more bytes than items")) };
         };
-        let mut input: &[u8] = &self.body;
+        let mut input = &self.body[self.at..];
         let length = varint::expect(&mut input)?;
         if length > input.len() as u64 {
             return Err(Malformed("an item that is cut off"));
         }
-        let prefix = self.body.len() - input.len();
-        self.body.advance(prefix);
+        let start = self.body.len() - input.len();
+        self.at = start + length as usize;
         self.left = left;
-        Ok(Some(self.body.split_to(length as usize)))
+        Ok(Some(start..self.at))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -12,10 +12,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::{
     sync::{Notify, mpsc},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     link::{LinkError, Reader},
@@ -28,7 +27,7 @@ use crate::{
         session::Link,
         stub::{BoxFuture, Outcome, Reply},
     },
-    transport::{RecvStream, SendStream, StreamLost},
+    transport::{CloseCode, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed, StreamKind,
         batch::{Batch, Cutter, Items},
@@ -42,34 +41,32 @@ use crate::{
 /// How often a receiver that is slow tells how far it is, so that it is not taken for stalled.
 const TELL_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Accepts streams from the controller until the connection is gone or carries what makes no sense.
+/// Accepts streams from the controller until the connection is gone. Each runs in a task of its own, which notices by itself
+/// when its connection is gone, and tells this node's user.
 pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
-    let mut streams = JoinSet::new();
     loop {
-        tokio::select! {
-            accepted = link.connection.accept_bi() => match accepted {
-                Ok((send, receive)) => { streams.spawn(run(inner.clone(), link.clone(), send, receive)); }
-                Err(lost) => {
-                    // Each stream notices by itself, and tells this node's user.
-                    streams.detach_all();
-                    return lost.into();
-                }
-            },
-            Some(ended) = streams.join_next() => {
-                if let Ok(Err(LinkError::Malformed(malformed))) = ended {
-                    return malformed.into();
-                }
+        let (send, receive) = match link.connection.accept_bi().await {
+            Ok(streams) => streams,
+            Err(lost) => return lost.into(),
+        };
+        let (inner, tasks, link) = (inner.clone(), link.tasks.clone(), link.clone());
+        tokio::spawn(tasks.track_future(async move {
+            if let Err(LinkError::Malformed(malformed)) = run(inner, &link, send, receive).await {
+                tracing::error!(%malformed, "a stream makes no sense");
+                link.connection.close(CloseCode::Malformed, malformed.0);
             }
-        }
+        }));
     }
 }
 
-async fn run(inner: Arc<Inner>, link: Arc<Link>, mut send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
-    let _counted = link.stream_begins();
+async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
     let mut reader = Reader::new(receive);
     let offer = timeout(limits::HANDSHAKE, read_offer(&mut reader))
         .await
         .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))?;
+    if link.tasks.is_closed() {
+        return answer_end(&mut send, 0, Some(Failure::Stopping)).await;
+    }
     let Some(callback) = inner.registry.find(offer.callback) else {
         return answer_end(&mut send, 0, Some(Failure::NoCallback)).await;
     };
@@ -97,6 +94,8 @@ async fn run(inner: Arc<Inner>, link: Arc<Link>, mut send: SendStream, receive: 
                     Err(LinkError::Malformed(malformed)) => return Err(malformed.into()),
                     Err(LinkError::Lost(why)) => {
                         lost = Some(why);
+                        // Both: a sync callback looks at the flag between items, an async one is dropped.
+                        progress.stopped.store(true, Ordering::Relaxed);
                         cancelled.cancel();
                     }
                 },
@@ -165,12 +164,19 @@ struct Progress {
     due: Notify,
     /// Items whose callback returned without an error.
     items: AtomicU64,
+    /// Nobody wants the rest.
+    stopped: AtomicBool,
 }
 
 impl Default for Progress {
     fn default() -> Self {
         let size = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
-        Self { window: Window::new(size).into(), due: Notify::new(), items: AtomicU64::new(0) }
+        Self {
+            window: Window::new(size).into(),
+            due: Notify::new(),
+            items: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+        }
     }
 }
 
@@ -267,7 +273,7 @@ fn start_worker(
     let cancelled = context.cancelled.clone();
     match callback.handler {
         Handler::Sync(handler) => work.spawn_blocking(move || {
-            context.sync_scope(|| run_all_sync(handler, queue, &progress, &cancelled)).unwrap_or_else(|end| end)
+            context.sync_scope(|| run_all_sync(handler, queue, &progress)).unwrap_or_else(|end| end)
         }),
         Handler::Async(handler) => work.spawn(async move {
             tokio::select! {
@@ -283,16 +289,15 @@ fn run_all_sync(
     handler: fn(&[u8]) -> Outcome,
     mut queue: mpsc::UnboundedReceiver<Batch>,
     progress: &Progress,
-    cancelled: &CancellationToken,
 ) -> Result<WorkerEnd, WorkerEnd> {
     let mut done = Credit::default();
     while let Some(batch) = queue.blocking_recv() {
         let mut items = open(&batch)?;
-        while let Some(item) = next(&mut items)? {
-            if cancelled.is_cancelled() {
+        while let Some(item) = items.next_slice().map_err(malformed)? {
+            if progress.stopped.load(Ordering::Relaxed) {
                 return Ok(WorkerEnd::Stopped);
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| handler(&item)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| handler(item)));
             check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
             progress.items.fetch_add(1, Ordering::Relaxed);
         }
@@ -310,7 +315,7 @@ async fn run_all(
     let mut done = Credit::default();
     while let Some(batch) = queue.recv().await {
         let mut items = open(&batch)?;
-        while let Some(item) = next(&mut items)? {
+        while let Some(item) = items.next_item().map_err(malformed)? {
             let outcome = AssertUnwindSafe(async move { handler(item).await }).catch_unwind().await;
             check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
             progress.items.fetch_add(1, Ordering::Relaxed);
@@ -327,10 +332,6 @@ fn open(batch: &Batch) -> Result<Items, WorkerEnd> {
         Some(end) => Err(WorkerEnd::Finished(end)),
         None => batch.items().map_err(malformed),
     }
-}
-
-fn next(items: &mut Items) -> Result<Option<Bytes>, WorkerEnd> {
-    items.next_item().map_err(malformed)
 }
 
 /// A batch that the producer made wrongly: the controller looks at headers only, so the receiver notices.

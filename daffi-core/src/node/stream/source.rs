@@ -66,10 +66,13 @@ pub struct Feed(Kind);
 
 enum Kind {
     /// To be run on a thread that may block.
-    Blocking(Box<dyn FnOnce(&Slot) -> Result<(), Stop> + Send>),
+    Blocking(RunBlocking),
     /// To be run as a task.
-    Async(Box<dyn FnOnce(Slot) -> BoxFuture<Result<(), Stop>> + Send>),
+    Async(RunAsync),
 }
+
+type RunBlocking = Box<dyn FnOnce(&Slot) -> Result<(), Stop> + Send>;
+type RunAsync = Box<dyn FnOnce(Slot) -> BoxFuture<Result<(), Stop>> + Send>;
 
 impl<T, I> Source<T, Blocking> for I
 where

@@ -1,0 +1,124 @@
+//! A child process, and the protocol between it and its parent: lines of JSON, orders to its stdin and answers from its
+//! stdout. The end of its stdin ends it, so no child outlives the benchmark.
+
+use std::{io::Write, path::Path, process::Stdio, time::Duration};
+
+use procfs::process::Process as Proc;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::Result;
+
+/// No answer takes longer unless something hangs: three million items take seconds.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long a child has to end by itself.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// This program in another role.
+#[derive(Debug)]
+pub(crate) struct Process {
+    role: String,
+    child: Child,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    proc: Proc,
+}
+
+impl Process {
+    /// Starts it; `args` say what it is to be.
+    pub(crate) fn start(args: &[&str], state: &Path) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(args)
+            .env("DAFFI_STATE_DIR", state)
+            // They would lead to another controller than this benchmark's.
+            .env_remove("DAFFI_TOKEN")
+            .env_remove("DAFFI_TOKEN_FILE")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let orders = child.stdin.take().ok_or("the child has no stdin")?;
+        let answers = child.stdout.take().ok_or("the child has no stdout")?;
+        let pid = child.id().ok_or("the child has no number")?;
+        Ok(Self {
+            role: args.join(" "),
+            child,
+            orders,
+            answers: BufReader::new(answers).lines(),
+            proc: Proc::new(pid.try_into()?)?,
+        })
+    }
+
+    /// Waits for its next answer.
+    pub(crate) async fn answer<A: DeserializeOwned>(&mut self) -> Result<A> {
+        let role = &self.role;
+        match timeout(PATIENCE, self.answers.next_line()).await {
+            Ok(Ok(Some(line))) => {
+                serde_json::from_str(&line).map_err(|error| format!("`{role}` answered {line:?}: {error}").into())
+            }
+            Ok(Ok(None)) => Err(format!("`{role}` ended without an answer").into()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(format!("`{role}` did not answer within {} s", PATIENCE.as_secs()).into()),
+        }
+    }
+
+    /// Gives it an order and waits for the answer.
+    pub(crate) async fn ask<Q: Serialize, A: DeserializeOwned>(&mut self, order: &Q) -> Result<A> {
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        self.orders.write_all(&line).await?;
+        self.answer().await
+    }
+
+    /// How many seconds of CPU time it has used, in user and kernel mode.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = self.proc.stat()?;
+        Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+    }
+
+    /// Ends it.
+    pub(crate) async fn finish(self) -> Result<()> {
+        let Self { role, mut child, orders, answers: _answers, proc: _ } = self;
+        drop(orders);
+        match timeout(FAREWELL, child.wait()).await {
+            Ok(status) if status.as_ref().is_ok_and(std::process::ExitStatus::success) => Ok(()),
+            Ok(status) => Err(format!("`{role}` ended with {}", status?).into()),
+            Err(_) => {
+                child.kill().await?;
+                Err(format!("`{role}` did not end within {} s and was killed", FAREWELL.as_secs()).into())
+            }
+        }
+    }
+}
+
+/// The parent, as a child sees it.
+#[derive(Debug)]
+pub(crate) struct Parent(Lines<BufReader<Stdin>>);
+
+impl Parent {
+    pub(crate) fn new() -> Self {
+        Self(BufReader::new(tokio::io::stdin()).lines())
+    }
+
+    /// The next order; none is the order to end.
+    pub(crate) async fn order<Q: DeserializeOwned>(&mut self) -> Result<Option<Q>> {
+        match self.0.next_line().await? {
+            Some(line) => Ok(Some(serde_json::from_str(&line)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Answers.
+    pub(crate) fn answer<A: Serialize>(&self, answer: &A) -> Result<()> {
+        let mut line = serde_json::to_vec(answer)?;
+        line.push(b'\n');
+        let mut out = std::io::stdout().lock();
+        out.write_all(&line)?;
+        Ok(out.flush()?)
+    }
+}

@@ -1,0 +1,151 @@
+//! The command line.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+};
+
+use clap::{Parser, Subcommand};
+use daffi_controller::{Config, DEFAULT_GRACE, DEFAULT_PORT};
+use daffi_core::transport::{StateDir, StateError};
+use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+const ABOUT: &str = "Connects the processes of a daffi system";
+
+const LONG_ABOUT: &str = "\
+Connects the processes of a daffi system.
+
+Every process (node) joins the controller under a name and tells which callbacks it offers. The controller tells nodes of each \
+other and carries their calls and streams; it runs no callback and decodes no argument.
+
+Once it listens it prints one line to stdout, `listening on 127.0.0.1:8888`. Logs go to stderr.";
+
+const MORE: &str = "\
+Example:
+  $ daffi-controller &
+  listening on 127.0.0.1:8888
+  $ my-worker &
+  $ my-program
+
+How nodes find it:
+  A node looks at localhost, port 8888, unless its program says otherwise. On this machine and for this user that is all: the \
+node finds the token in the state directory by itself.
+  For other machines, listen on a network with `--host 0.0.0.0`, and give the host and the token to the nodes:
+  $ DAFFI_TOKEN=$(daffi-controller token)
+
+The token:
+  Nobody joins without the controller's join token. It is made at the first start and kept, with the controller's key, in the \
+state directory, ~/.local/state/daffi on Linux; both files are readable by their owner only. The token is a secret. It pins the \
+controller's key too, so a node that has it talks to no other controller.
+
+Environment:
+  DAFFI_HOST, DAFFI_PORT, DAFFI_STATE_DIR, DAFFI_GRACE and DAFFI_LOG stand for the options; an option on the command line counts \
+more.
+  DAFFI_TOKEN and DAFFI_TOKEN_FILE are read by nodes, not by the controller.
+
+Signals:
+  SIGINT (Ctrl-C) and SIGTERM stop it: it takes no new work, lets calls and streams under way finish within the grace, tells every \
+node, and exits with 0. A second signal stops it at once, with 130. If it cannot start it exits with 1.";
+
+#[derive(Debug, Parser)]
+#[command(version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = MORE)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// The name or address to listen at; 0.0.0.0 is every network of this machine
+    #[arg(long, env = "DAFFI_HOST", default_value = "localhost")]
+    host: String,
+
+    /// The UDP port to listen on; 0 is any free one
+    #[arg(long, env = "DAFFI_PORT", default_value_t = DEFAULT_PORT)]
+    pub(crate) port: u16,
+
+    /// Where key and token are kept [default: `daffi` in the user's state directory]
+    #[arg(long, env = "DAFFI_STATE_DIR", value_name = "DIR", global = true)]
+    state_dir: Option<PathBuf>,
+
+    /// How long calls and streams under way may go on after a signal
+    #[arg(long, env = "DAFFI_GRACE", value_name = "TIME", default_value_t = DEFAULT_GRACE.into())]
+    pub(crate) grace: humantime::Duration,
+
+    /// What to log: error, warn, info, debug, trace, off, or a filter such as `info,quinn=debug`
+    #[arg(long, env = "DAFFI_LOG", value_name = "FILTER", default_value = "info", value_parser = filter)]
+    pub(crate) log: EnvFilter,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Command {
+    /// Prints this user's join token, made now if there is none yet
+    Token,
+}
+
+/// The host to listen at cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HostError {
+    #[error("could not look up {host:?} to listen there: {source}")]
+    LookUp { host: String, source: io::Error },
+    #[error("{host:?} has no address to listen at")]
+    NoAddress { host: String },
+}
+
+impl Cli {
+    /// Where the controller's key and token are.
+    pub(crate) fn state_dir(&self) -> Result<StateDir, StateError> {
+        self.state_dir.as_ref().map_or_else(StateDir::of_user, |path| Ok(StateDir::at(path)))
+    }
+
+    /// What the controller needs to start.
+    pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
+        Ok(Config::ephemeral(self.listen_address()?).with_state(self.state_dir()?))
+    }
+
+    /// Of several addresses the IPv4 one, since that is where nodes look first.
+    fn listen_address(&self) -> Result<SocketAddr, HostError> {
+        let host = self.host.as_str();
+        let addresses = (host, self.port)
+            .to_socket_addrs()
+            .map_err(|source| HostError::LookUp { host: host.to_owned(), source })?;
+        addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| HostError::NoAddress { host: host.to_owned() })
+    }
+}
+
+/// Left to itself, clap would take the conversion that passes over what it does not understand.
+fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn localhost_is_the_ipv4_one() {
+        let cli = Cli::parse_from(["daffi-controller", "--host", "localhost", "--port", "9"]);
+        assert_eq!(cli.listen_address().unwrap(), SocketAddr::from(([127, 0, 0, 1], 9)));
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_refused() {
+        assert!(Cli::try_parse_from(["daffi-controller", "--log", "info,quinn=debug"]).is_ok());
+        assert!(Cli::try_parse_from(["daffi-controller", "--log", "a=b=c"]).is_err());
+    }
+
+    #[test]
+    fn the_state_dir_may_stand_on_either_side_of_the_command() {
+        for line in
+            [["daffi-controller", "--state-dir", "x", "token"], ["daffi-controller", "token", "--state-dir", "x"]]
+        {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.state_dir().unwrap(), StateDir::at("x"));
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The `daffi-controller` program as its users meet it: started as a process, stopped by signals.
+#![cfg(unix)]
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{ExitStatus, Output, Stdio},
+    time::Duration,
+};
+
+use daffi_core::{
+    node::{
+        CallError, Callback, Never, Node, Task,
+        stub::{self, Handler, NoArgs},
+    },
+    transport::JoinToken,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+    sync::Semaphore,
+    time::timeout,
+};
+
+/// Far more than anything here takes, on a loaded machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn command(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daffi-controller"));
+    for name in ["DAFFI_HOST", "DAFFI_PORT", "DAFFI_GRACE", "DAFFI_LOG", "DAFFI_TOKEN", "DAFFI_TOKEN_FILE"] {
+        command.env_remove(name);
+    }
+    command.env("DAFFI_STATE_DIR", state).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+async fn run<const N: usize>(state: &Path, args: [&str; N]) -> Output {
+    timeout(PATIENCE, command(state).args(args).output()).await.expect("it ends").unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A controller that listens.
+struct Running {
+    child: Child,
+    port: u16,
+    logs: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    async fn start<A: AsRef<OsStr>>(state: &Path, args: impl IntoIterator<Item = A>) -> Self {
+        let mut child =
+            command(state).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+        let logs = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = next_line(&mut out).await.expect("it says that it listens");
+        let port = line.strip_prefix("listening on 127.0.0.1:").unwrap_or_else(|| panic!("it said {line:?}"));
+        Self { child, port: port.parse().unwrap(), logs }
+    }
+
+    fn pid(&self) -> String {
+        self.child.id().expect("it runs").to_string()
+    }
+
+    async fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.pid()]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    async fn logged(&mut self, words: &str) {
+        while !next_line(&mut self.logs).await.unwrap_or_else(|| panic!("it did not log {words:?}")).contains(words) {}
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
+    }
+}
+
+async fn next_line(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>) -> Option<String> {
+    timeout(PATIENCE, lines.next_line()).await.expect("a line comes").unwrap()
+}
+
+#[tokio::test]
+async fn help_names_every_environment_variable() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), ["--help"]).await;
+    assert!(output.status.success());
+    for name in ["HOST", "PORT", "STATE_DIR", "GRACE", "LOG", "TOKEN", "TOKEN_FILE"] {
+        let name = format!("DAFFI_{name}");
+        assert!(text(&output.stdout).contains(&name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn signals_end_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let mut controller = Running::start(dir.path(), ["--port", "0"]).await;
+        assert_ne!(controller.port, 0);
+        controller.signal(signal).await;
+        assert_eq!(controller.ended().await.code(), Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn options_come_from_the_environment_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = command(&dir.path().join("unused"))
+        .env("DAFFI_PORT", "0")
+        .env("DAFFI_HOST", "127.0.0.2")
+        .env("DAFFI_LOG", "error")
+        .args([OsStr::new("--state-dir"), dir.path().as_os_str()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = next_line(&mut out).await.unwrap();
+    assert!(line.starts_with("listening on 127.0.0.2:"), "{line}");
+    child.start_kill().unwrap();
+    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(text(&output.stderr), "", "it logs errors only");
+    assert!(dir.path().join("token").exists() && !dir.path().join("unused").exists());
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Running::start(dir.path(), ["--port", "0"]).await;
+    let port = first.port.to_string();
+    let second = run(dir.path(), ["--port", &port]).await;
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(text(&second.stdout), "");
+    let message = text(&second.stderr);
+    assert!(message.contains(&format!("could not listen on 127.0.0.1:{port}")), "{message}");
+    assert!(message.contains("another controller"), "{message}");
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for args in [&["--port", "0"][..], &["token"]] {
+        let output = timeout(PATIENCE, command(&file.join("state")).args(args).output()).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert_eq!(text(&output.stdout), "");
+        let message = text(&output.stderr);
+        assert!(message.contains("could not create") && message.contains("file/state"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_address_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), ["--host", "no such host", "--port", "0"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no such host"), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn the_token_is_made_once_and_for_its_owner_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("made/when/needed");
+    let output = run(&state, ["token"]).await;
+    assert!(output.status.success());
+    assert_eq!(text(&output.stderr), "");
+    let token = text(&output.stdout).strip_suffix('\n').unwrap();
+    assert!(token.starts_with("daffi-") && token.parse::<JoinToken>().is_ok(), "{token}");
+    let mode = fs::metadata(state.join("token")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(run(&state, ["token"]).await.stdout, output.stdout);
+}
+
+#[tokio::test]
+async fn nodes_join_with_the_token_and_it_is_never_told_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut controller = Running::start(dir.path(), ["--port", "0", "--log", "trace"]).await;
+    let token = run(dir.path(), ["token"]).await.stdout;
+    let token = text(&token).trim();
+    let node = join("node", controller.port, dir.path(), []).await;
+    node.stop(PATIENCE).await;
+    controller.signal("-TERM").await;
+    let mut logs = String::new();
+    while let Some(line) = next_line(&mut controller.logs).await {
+        logs += &line;
+    }
+    assert_eq!(controller.ended().await.code(), Some(0));
+    assert!(logs.contains("node joined"), "{logs}");
+    assert!(!logs.contains(token), "the token is a secret");
+}
+
+#[tokio::test]
+async fn a_call_under_way_may_finish_within_the_grace() {
+    static CALLED: Semaphore = Semaphore::const_new(0);
+    static RELEASED: Semaphore = Semaphore::const_new(0);
+    const HELD: Callback = callback(|_| {
+        Box::pin(async {
+            CALLED.add_permits(1);
+            RELEASED.acquire().await.unwrap().forget();
+            stub::reply(&())
+        })
+    });
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut controller = Running::start(dir.path(), ["--port", "0", "--grace", "10m"]).await;
+    let mut called = controller.call(dir.path(), HELD, &CALLED).await;
+    controller.signal("-TERM").await;
+    controller.logged("stopping").await;
+    RELEASED.add_permits(1);
+    assert_eq!(called.result().await, Ok(()));
+    assert_eq!(controller.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_end_is_waited_for_until_the_grace_is_over_or_a_second_signal_comes() {
+    static CALLED: Semaphore = Semaphore::const_new(0);
+    const STUCK: Callback = callback(|_| {
+        Box::pin(async {
+            CALLED.add_permits(1);
+            std::future::pending().await
+        })
+    });
+
+    let dir = tempfile::tempdir().unwrap();
+    for (grace, second_signal, code) in [("50ms", None, 0), ("10m", Some("-INT"), 130)] {
+        let mut controller = Running::start(dir.path(), ["--port", "0", "--grace", grace]).await;
+        let mut called = controller.call(dir.path(), STUCK, &CALLED).await;
+        controller.signal("-TERM").await;
+        controller.logged("stopping").await;
+        if let Some(signal) = second_signal {
+            controller.signal(signal).await;
+        }
+        assert_eq!(controller.ended().await.code(), Some(code), "grace {grace}, then {second_signal:?}");
+        if second_signal.is_none() {
+            // The nodes were told. Otherwise they find out by themselves.
+            assert!(called.result().await.is_err());
+        }
+    }
+}
+
+/// An async callback without parameters. Its name is `called`.
+const fn callback(handler: fn(stub::Payload) -> stub::BoxFuture<stub::Outcome>) -> Callback {
+    let handler = Handler::Async(handler);
+    Callback { name: "called", signature: "", parameters: 0, file: file!(), line: line!(), handler }
+}
+
+async fn join<const N: usize>(name: &str, port: u16, state: &Path, callbacks: [Callback; N]) -> Node {
+    let builder = Node::builder().name(name).controller("127.0.0.1", port).token_file(state.join("token"));
+    timeout(PATIENCE, builder.callbacks(callbacks).reconnect(false).join()).await.expect("it joins").unwrap()
+}
+
+/// A call that has reached its callback.
+struct Called {
+    task: Task<()>,
+    _nodes: [Node; 2],
+}
+
+impl Running {
+    /// Has one node call another's callback, and waits until the callback has released a permit.
+    async fn call(&self, state: &Path, callback: Callback, called: &Semaphore) -> Called {
+        let callee = join("callee", self.port, state, [callback]).await;
+        let caller = join("caller", self.port, state, []).await;
+        timeout(PATIENCE, caller.wait_function("called")).await.expect("it is offered").unwrap();
+        let args = stub::encode_args(&NoArgs {});
+        let call = stub::background::<(), Never>("called", args, stub::decode, stub::decode).on(&caller);
+        let task = timeout(PATIENCE, call.start()).await.expect("it is sent").unwrap();
+        timeout(PATIENCE, called.acquire()).await.expect("it is called").unwrap().forget();
+        Called { task, _nodes: [callee, caller] }
+    }
+}
+
+impl Called {
+    async fn result(&mut self) -> Result<(), CallError> {
+        timeout(PATIENCE, &mut self.task).await.expect("it ends")
+    }
+}

@@ -1,0 +1,97 @@
+//! The processes that the program starts of itself.
+//!
+//! Each holds the reading end of a pipe to the sender and ends when the pipe does: when the sender is through, and when
+//! it is killed.
+
+use std::{
+    error::Error,
+    ffi::OsStr,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use daffi::Global;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// How long a process may take to end before it is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The processes that are running.
+pub(crate) struct Processes {
+    program: PathBuf,
+    state_dir: PathBuf,
+    running: Vec<Child>,
+}
+
+impl Processes {
+    /// None yet. They keep and find the join token in this directory.
+    pub(crate) fn new(state_dir: &Path) -> io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, state_dir: state_dir.to_owned(), running: Vec::new() })
+    }
+
+    /// Starts another; its number, and what it says when it is ready.
+    pub(crate) async fn start<I, S>(&mut self, arguments: I) -> Result<(u32, String), Box<dyn Error>>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env("DAFFI_STATE_DIR", &self.state_dir);
+        command.env_remove("DAFFI_TOKEN").env_remove("DAFFI_TOKEN_FILE");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // Ctrl-C goes to the sender alone, which ends the others in order.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn()?;
+        let id = child.id().ok_or("a process ended at once")?;
+        let output = child.stdout.take();
+        self.running.push(child);
+        let mut ready = String::new();
+        if let Some(output) = output {
+            BufReader::new(output).read_line(&mut ready).await?;
+        }
+        if ready.is_empty() {
+            return Err("a process ended before it was ready".into());
+        }
+        Ok((id, ready.trim_end().to_owned()))
+    }
+
+    /// Ends them all, the last one first, and waits until they have ended.
+    pub(crate) async fn end(mut self) {
+        while let Some(mut child) = self.running.pop() {
+            drop(child.stdin.take());
+            if timeout(PATIENCE, child.wait()).await.is_err()
+                && let Err(error) = child.kill().await
+            {
+                eprintln!("file_stream: could not end a process: {error}");
+            }
+        }
+    }
+}
+
+/// Plays the controller.
+pub(crate) fn controller(host: &str, port: u16) -> Result<(), Box<dyn Error>> {
+    let g = Global::builder().host(host).port(port).init_node(false).init_controller(true).start().wait()?;
+    let address = g.controller_address().ok_or("there is no controller")?;
+    say(&address.port().to_string())?;
+    until_the_sender_is_through();
+    g.stop().wait();
+    Ok(())
+}
+
+/// Tells the sender something.
+pub(crate) fn say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}
+
+/// Waits for the end of the pipe.
+pub(crate) fn until_the_sender_is_through() {
+    // An error is an end as well.
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+}

@@ -1,0 +1,351 @@
+//! Runs the examples as a user does: each in a process of its own, all options but the port left out.
+
+use std::{
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// How long a test may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a test, and fails it if it takes too long.
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the examples take too long") });
+}
+
+/// A system of examples: a port for its controller and a directory for the token.
+struct System {
+    port: u16,
+    directory: TempDir,
+}
+
+impl System {
+    fn new() -> Self {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { port, directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Starts an example at this system's port.
+    fn start(&self, example: &str, arguments: &[&str]) -> Program {
+        let port = self.port.to_string();
+        self.start_anywhere(example, &[&["--port", port.as_str()], arguments].concat())
+    }
+
+    /// Starts an example.
+    fn start_anywhere(&self, example: &str, arguments: &[&str]) -> Program {
+        // target/debug/deps/examples-... is this test, target/debug/examples/... are the examples.
+        let test = std::env::current_exe().unwrap();
+        let program = test.parent().unwrap().parent().unwrap().join("examples").join(example);
+        let program = program.with_extension(std::env::consts::EXE_EXTENSION);
+        assert!(program.exists(), "{} is not there: `cargo build --examples` builds it", program.display());
+        let mut command = Command::new(program);
+        command.args(arguments).env("DAFFI_STATE_DIR", self.path("state"));
+        command.env_remove("DAFFI_TOKEN").env_remove("DAFFI_TOKEN_FILE");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Program { name: example.into(), child, lines }
+    }
+}
+
+/// An example that runs; it is killed when this is dropped.
+struct Program {
+    name: String,
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    /// Waits for this line.
+    async fn says(&mut self, expected: &str) {
+        let line = self.lines.next_line().await.unwrap();
+        assert_eq!(line.as_deref(), Some(expected), "{}", self.name);
+    }
+
+    /// Waits until it has ended; what else it said.
+    async fn ends(mut self) -> (ExitStatus, Vec<String>, String) {
+        let mut lines = Vec::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            lines.push(line);
+        }
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
+        (self.child.wait().await.unwrap(), lines, errors)
+    }
+
+    /// Waits until it has ended well; what else it said.
+    async fn ends_well(self) -> Vec<String> {
+        let name = self.name.clone();
+        let (status, lines, errors) = self.ends().await;
+        assert!(status.success(), "{name} ended with {status}: {errors}{lines:?}");
+        lines
+    }
+
+    #[cfg(unix)]
+    async fn signal(&self, signal: &str) {
+        let process = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &process]).status().await.unwrap().success());
+    }
+}
+
+/// Sends 1 to 100 to two receivers; what the sender said, and what the receivers have.
+async fn sequence(sender: &str) -> (Vec<String>, [String; 2]) {
+    let system = System::new();
+    // Whoever starts first waits for the others.
+    let mut second = system.start("sequence_receiver", &["--name", "process2"]);
+    let sender = system.start(sender, &[]);
+    let mut third = system.start("sequence_receiver", &["--name", "process3"]);
+    second.says("process2 has joined").await;
+    third.says("process3 has joined").await;
+    let said = sender.ends_well().await;
+    (said, [second.ends_well().await.concat(), third.ends_well().await.concat()])
+}
+
+#[test]
+#[ignore = "a node that stops cancels its calls without return that are under way"]
+fn a_sequence_in_the_background_is_shared_out() {
+    run(async {
+        let (said, receivers) = sequence("sequence_bg").await;
+        assert_eq!(said, ["100 values sent, in turn to process2, process3"]);
+        let mut total = 0;
+        for received in receivers {
+            assert!(received.contains(" has 50 values, "), "{received}");
+            total += received.rsplit(' ').next().unwrap().parse::<i64>().unwrap();
+        }
+        assert_eq!(total, 5050);
+    });
+}
+
+#[test]
+fn a_sequence_of_broadcasts_reaches_all() {
+    run(async {
+        let (said, receivers) = sequence("sequence_broadcast").await;
+        assert_eq!(said, ["100 values sent, 200 answers"]);
+        assert_eq!(receivers, ["process2", "process3"].map(all_in_order));
+    });
+}
+
+#[test]
+fn a_sequence_as_a_stream_reaches_all() {
+    run(async {
+        let (mut said, receivers) = sequence("sequence_stream").await;
+        said.sort();
+        assert_eq!(said, ["process2 took 100 of 100 values", "process3 took 100 of 100 values"]);
+        assert_eq!(receivers, ["process2", "process3"].map(all_in_order));
+    });
+}
+
+fn all_in_order(name: &str) -> String {
+    format!("{name} has 100 values, in order, their sum is 5050")
+}
+
+#[test]
+fn tuples_are_streamed() {
+    run(async {
+        let system = System::new();
+        let mut receiver = system.start("stream_of_tuples_receiver", &[]);
+        receiver.says("waiting for a stream").await;
+        let sender = system.start("stream_of_tuples_sender", &[]);
+        for line in ["1 2 a", "3 4 b", "5 6 c", "the stream of process2 ended after 3 items: Finished"] {
+            receiver.says(line).await;
+        }
+        assert_eq!(sender.ends_well().await, ["sent 3 tuples, complete: true"]);
+        assert!(receiver.ends_well().await.is_empty());
+    });
+}
+
+#[test]
+fn structs_are_streamed() {
+    run(async {
+        let system = System::new();
+        let receiver = system.start("stream_of_structs_receiver", &[]);
+        let sender = system.start("stream_of_structs_sender", &[]);
+        assert_eq!(sender.ends_well().await, ["sent 10 readings, complete: true"]);
+        let lines = receiver.ends_well().await;
+        assert_eq!(lines.len(), 11, "{lines:?}");
+        assert_eq!(lines[0], "cellar has 12.0 °C");
+        assert_eq!(lines[9..], ["roof has 16.5 °C", "the sender is gone"]);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn the_shop_serves_and_refuses() {
+    run(async {
+        let system = System::new();
+        let mut shop = system.start("shop_service", &[]);
+        shop.says("the shop is open").await;
+        let said = system.start("shop_client", &[]).ends_well().await;
+        let expected = [
+            "10 of apple at 50 cents",
+            "2 of melon at 300 cents",
+            "bought 3 of apple for 150 cents",
+            "melon: the shop has only 2",
+            "gave back receipt 1",
+            "shop had apples for 50 cents before",
+            "taking stock takes too long",
+        ];
+        assert_eq!(said, expected);
+        // Its state outlives its customers.
+        let said = system.start("shop_client", &[]).ends_well().await;
+        assert_eq!(said[0], "10 of apple at 60 cents");
+        shop.signal("-INT").await;
+        let sold = ["sold 3 of apple", "took back 3 of apple", "apple costs 60 cents now"];
+        assert_eq!(shop.ends_well().await, [&sold[..], &sold, &["the shop is closed"]].concat());
+    });
+}
+
+#[test]
+fn a_pipeline_passes_calls_and_their_deadline_on() {
+    run(async {
+        let system = System::new();
+        let [first, second, third] =
+            ["pipeline_first", "pipeline_second", "pipeline_third"].map(|name| system.start(name, &[]));
+        let said = system.start("pipeline_caller", &[]).ends_well().await;
+        assert_eq!(said, ["7 words", "no answer in time"]);
+        let third = third.ends_well().await;
+        assert_eq!(third, ["third counts", "third has counted 7 words", "third counts", "third was stopped"]);
+        assert_eq!(first.ends_well().await, ["first cleans"; 2]);
+        assert_eq!(second.ends_well().await, ["second splits"; 2]);
+    });
+}
+
+#[test]
+fn a_schedule_runs_until_it_is_cancelled() {
+    run(async {
+        let system = System::new();
+        let worker = system.start("schedule_worker", &[]);
+        let mut caller = system.start("schedule_caller", &[]);
+        caller.says("tidy every Some(200ms), run by caller").await;
+        let said = caller.ends_well().await.concat();
+        assert!(said.starts_with("cancelled after ") && said.ends_with(" schedules left: 0"), "{said}");
+        let worked = worker.ends_well().await;
+        let expected = (1..=5).map(|times| format!("tidied up: {times}")).collect::<Vec<_>>();
+        assert_eq!(worked[..5], expected);
+        assert_eq!(worked.last().unwrap(), "the caller is gone");
+    });
+}
+
+/// Bytes that do not repeat themselves; the length is no multiple of anything.
+fn write_bytes(path: &Path, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).unwrap();
+    std::fs::write(path, &bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_file_is_copied_to_all_receivers() {
+    run(async {
+        let system = System::new();
+        let (input, out) = (system.path("input"), system.path("out"));
+        let bytes = write_bytes(&input, (5 << 20) + 12_345);
+        let arguments = ["--input", input.to_str().unwrap(), "--out", out.to_str().unwrap(), "--json"];
+        let said = system.start_anywhere("file_stream", &arguments).ends_well().await;
+
+        let summary: serde_json::Value = serde_json::from_str(said.last().unwrap()).unwrap();
+        assert_eq!(summary["receivers"], 3);
+        assert_eq!(summary["bytes"], bytes.len());
+        assert_eq!(summary["equal"], true);
+        assert!(summary["seconds"].as_f64().unwrap() > 0.0);
+        if cfg!(target_os = "linux") {
+            for part in ["sender", "controller", "receiver"] {
+                let peak = summary["peak_rss_mib"][part].as_f64().unwrap();
+                assert!(peak > 1.0 && peak < 64.0, "{part}: {peak} MiB");
+            }
+        }
+        for number in 1..=3 {
+            let copy = std::fs::read(out.join(format!("receiver-{number}.bin"))).unwrap();
+            assert!(copy == bytes, "copy {number} differs");
+        }
+    });
+}
+
+#[test]
+fn an_empty_file_is_copied_too() {
+    run(async {
+        let system = System::new();
+        let input = system.path("input");
+        write_bytes(&input, 0);
+        let arguments = ["--input", input.to_str().unwrap(), "--receivers", "1", "--json"];
+        let said = system.start_anywhere("file_stream", &arguments).ends_well().await;
+        assert!(said.last().unwrap().starts_with(r#"{"receivers":1,"bytes":0,"equal":true,"#), "{said:?}");
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    run(async {
+        let system = System::new();
+        for (input, reason) in [(system.path("none"), "No such file"), (system.path("."), "directory")] {
+            let (status, said, errors) =
+                system.start_anywhere("file_stream", &["--input", input.to_str().unwrap()]).ends().await;
+            assert_eq!(status.code(), Some(1));
+            assert!(said.is_empty(), "{said:?}");
+            let expected = format!("file_stream: could not read {}: ", input.display());
+            assert!(errors.starts_with(&expected) && errors.contains(reason), "{errors}");
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_copy_leaves_no_process_behind() {
+    for signal in ["-INT", "-TERM", "-KILL"] {
+        run(async {
+            let system = System::new();
+            let (input, out) = (system.path("pipe"), system.path("out"));
+            // A pipe that nobody closes: the copy cannot come to its end.
+            assert!(Command::new("mkfifo").arg(&input).status().await.unwrap().success());
+            let _pipe = std::fs::File::options().read(true).write(true).open(&input).unwrap();
+            let arguments = ["--input", input.to_str().unwrap(), "--out", out.to_str().unwrap()];
+            let sender = system.start_anywhere("file_stream", &arguments);
+            // All are there when the last receiver has made its file.
+            until(|| out.join("receiver-3.bin").exists()).await;
+            let children = children_of(sender.child.id().unwrap());
+            assert_eq!(children.len(), 4);
+            sender.signal(signal).await;
+            let (status, _, errors) = sender.ends().await;
+            match signal {
+                "-KILL" => assert_eq!(status.code(), None),
+                _ => assert!(status.code() == Some(1) && errors.contains("stopped by"), "{status}: {errors}"),
+            }
+            until(|| !children.iter().any(|child| is_running(*child))).await;
+        });
+    }
+}
+
+/// Waits until something holds that nobody reports.
+#[cfg(target_os = "linux")]
+async fn until(holds: impl Fn() -> bool) {
+    let mut turn = tokio::time::interval(Duration::from_millis(20));
+    while !holds() {
+        turn.tick().await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn children_of(parent: u32) -> Vec<i32> {
+    let stats = procfs::process::all_processes().unwrap().filter_map(|process| process.ok()?.stat().ok());
+    stats.filter(|stat| stat.ppid == parent.cast_signed()).map(|stat| stat.pid).collect()
+}
+
+/// Whether it runs; one that has ended and that nobody waited for does not.
+#[cfg(target_os = "linux")]
+fn is_running(process: i32) -> bool {
+    let stat = procfs::process::Process::new(process).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.state != 'Z')
+}

@@ -1,0 +1,91 @@
+//! Processes that are killed.
+
+use std::time::{Duration, Instant};
+
+use crate::system::{System, limited};
+
+/// By when a killed process has been noticed: after 5 s of silence, with much slack for a loaded machine, and well before a
+/// call's own timeout.
+const NOTICED: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn a_call_ends_when_its_receiver_is_killed() {
+    limited(async {
+        let mut system = System::new();
+        let mut sender = system.controller("taker", "sender").await;
+        let mut receiver = system.process("taker", "receiver").await;
+        sender.ask("wait receiver").await;
+
+        sender.tell("hang receiver").await;
+        receiver.says("hanging").await;
+        receiver.kill().await;
+        let killed = Instant::now();
+        let lost = r#"node "receiver" was lost during the call; its callback may have run"#;
+        assert_eq!(sender.answer().await, lost);
+        assert!(killed.elapsed() < NOTICED, "{:?}", killed.elapsed());
+        // It is gone, and its place is free.
+        let _again = system.process("taker", "receiver").await;
+        sender.ask("wait receiver").await;
+        assert_eq!(sender.ask("add 1 2 receiver").await, "3");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_without_a_receiver_that_is_killed() {
+    limited(async {
+        let mut system = System::new();
+        let mut sender = system.controller("caller", "sender").await;
+        let mut one = system.process("taker", "one").await;
+        let mut two = system.process("taker", "two").await;
+        let mut victim = system.process("victim", "victim").await;
+        sender.ask("wait one two victim").await;
+
+        // More than may be on its way, so that it cannot end while the victim holds it up.
+        sender.tell("stream 100000").await;
+        victim.says("hanging").await;
+        victim.kill().await;
+        let killed = Instant::now();
+        let report = sender.answer().await;
+        assert!(killed.elapsed() < 2 * NOTICED, "{:?}", killed.elapsed());
+        let (others, lost) = report.split_once(", victim ").unwrap_or_else(|| panic!("{report}"));
+        assert_eq!(others, "100000 items: one 100000, two 100000");
+        let (delivered, why) = lost.split_once(' ').unwrap();
+        assert!(delivered.parse::<u64>().unwrap() < 1_000, "{report}");
+        assert_eq!(why, r#"(node "victim" was lost during the call; its callback may have run)"#);
+        for receiver in [&mut one, &mut two] {
+            assert!(receiver.took().await.into_iter().eq(1..=100_000));
+            assert_eq!(receiver.says("ended").await, "sender 100000 Finished");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn receivers_learn_that_the_sender_was_killed() {
+    limited(async {
+        let mut system = System::new();
+        let mut one = system.controller("taker", "one").await;
+        let mut two = system.process("taker", "two").await;
+        let mut sender = system.process("caller", "sender").await;
+        sender.ask("wait one two").await;
+
+        sender.tell("stream-forever").await;
+        for receiver in [&mut one, &mut two] {
+            receiver.ask("counts 50000").await;
+        }
+        sender.kill().await;
+        let killed = Instant::now();
+        for receiver in [&mut one, &mut two] {
+            let end = receiver.says("ended").await;
+            let delivered = end.strip_prefix("sender ").and_then(|end| end.strip_suffix(" ProducerLost"));
+            let delivered = delivered.unwrap_or_else(|| panic!("it ended otherwise: {end}"));
+            assert_eq!(receiver.ask(&format!("counts {delivered}")).await, delivered);
+        }
+        assert!(killed.elapsed() < NOTICED, "{:?}", killed.elapsed());
+        // They have each other still.
+        assert_eq!(one.ask("add 1 2 two").await, "3");
+        assert_eq!(two.ask("stream 10").await, "10 items: one 10");
+    })
+    .await;
+}

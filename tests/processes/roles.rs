@@ -1,0 +1,275 @@
+//! What a process of a test does: it offers the callbacks of its role, obeys commands, and says what happens.
+//!
+//! It says things in lines that begin with `@` and a word. A command is a line, answered with `@answer`; another line while a
+//! command runs drops what it does.
+
+use std::{
+    io::BufRead,
+    sync::{LazyLock, Mutex, OnceLock},
+    time::Duration,
+};
+
+use daffi::{Event, Global, StreamReport, callback, callbacks, fallible};
+use daffi_core::node::Callback;
+use tokio::sync::{mpsc, watch};
+
+use crate::system::{CONTROLLER, NAME, PORT};
+
+/// How long to wait for what is certain to come.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+static NAMED: OnceLock<String> = OnceLock::new();
+static TOOK: Mutex<Vec<i64>> = Mutex::new(Vec::new());
+/// How many items this process has taken.
+static COUNT: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
+
+fn say(what: &str) {
+    // The harness leaves its own line open.
+    println!("\n@{what}");
+}
+
+#[callback]
+fn process_sequence(a: i64) {
+    TOOK.lock().unwrap().push(a);
+    COUNT.send_modify(|count| *count += 1);
+}
+
+/// Keeps nothing but the count, for streams without end.
+#[callback]
+fn count_sequence(n: u64) {
+    COUNT.send_modify(|count| {
+        *count += 1;
+        assert_eq!(*count, n, "out of order");
+    });
+}
+
+#[callback]
+fn add(a: i64, b: i64) -> i64 {
+    a + b
+}
+
+#[callback]
+fn who() -> String {
+    NAMED.get().cloned().unwrap_or_default()
+}
+
+#[callback]
+async fn hang() {
+    say("hanging");
+    std::future::pending::<()>().await;
+}
+
+mod victim {
+    use super::*;
+
+    /// Takes some items, and then waits to be killed.
+    #[callback]
+    pub(super) fn process_sequence(a: i64) {
+        if a == 1_000 {
+            say("hanging");
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+mod fetch {
+    pub(super) mod one_way {
+        #[daffi::fetcher(BG(no_return))]
+        pub(in super::super) async fn process_sequence(a: i64);
+    }
+    pub(super) mod broadcast {
+        #[daffi::fetcher(BROADCAST)]
+        pub(in super::super) async fn process_sequence(a: i64);
+        #[daffi::fetcher(BROADCAST)]
+        pub(in super::super) async fn who() -> String;
+    }
+    pub(super) mod stream {
+        #[daffi::fetcher(STREAM)]
+        pub(in super::super) async fn process_sequence(a: i64);
+        #[daffi::fetcher(STREAM)]
+        pub(in super::super) async fn count_sequence(n: u64);
+    }
+    #[daffi::fetcher]
+    pub(super) async fn add(a: i64, b: i64) -> i64;
+    #[daffi::fetcher]
+    pub(super) async fn hang();
+}
+
+/// The callbacks that a role offers.
+fn offers(role: &str) -> Vec<Callback> {
+    match role {
+        "taker" => callbacks![process_sequence, count_sequence, add, who, hang].into(),
+        "victim" => callbacks![victim::process_sequence].into(),
+        // What it does not offer, it has in its program all the same.
+        "bystander" => callbacks![add, who].into(),
+        "caller" | "controller" => Vec::new(),
+        other => panic!("there is no role {other:?}"),
+    }
+}
+
+/// Plays a role until stdin ends.
+pub(crate) fn play(role: &str) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(run(role));
+    runtime.shutdown_background();
+}
+
+async fn run(role: &str) {
+    let name = std::env::var(NAME).unwrap();
+    let port = std::env::var(PORT).unwrap().parse().unwrap();
+    NAMED.set(name.clone()).unwrap();
+    let runs_controller = std::env::var_os(CONTROLLER).is_some();
+    let builder = Global::builder().process_name(name).host("127.0.0.1").port(port).connect_timeout(PATIENCE);
+    let builder = builder.callbacks(offers(role)).init_controller(runs_controller).init_node(role != "controller");
+    // The state directory comes from the environment, on either side.
+    say("starting");
+    let global = builder.start().await.unwrap();
+    if let Some(address) = global.controller_address() {
+        say(&format!("controller {}", address.port()));
+    }
+    if role != "controller" {
+        tokio::spawn(tell_of_streams(global.events()));
+    }
+    say("ready");
+
+    let mut commands = commands();
+    while let Some(command) = commands.recv().await {
+        let answer = tokio::select! {
+            answer = obey(&global, &command) => answer,
+            _ = commands.recv() => "dropped".into(),
+        };
+        say(&format!("answer {answer}"));
+    }
+}
+
+/// The lines of stdin.
+fn commands() -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    // A thread that the end of the process need not wait for.
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+async fn tell_of_streams(mut events: daffi::Events) {
+    while let Some(event) = events.next().await {
+        if let Event::StreamEnded { producer, delivered, end, .. } = event {
+            say(&format!("ended {producer} {delivered} {end:?}"));
+        }
+    }
+}
+
+async fn obey(global: &Global, command: &str) -> String {
+    let words: Vec<_> = command.split_whitespace().collect();
+    match words[..] {
+        ["wait", ref names @ ..] => {
+            for name in names {
+                global.wait_process(*name).timeout(PATIENCE).await.unwrap();
+            }
+            "met".into()
+        }
+        ["wait-briefly", name] => match global.wait_process(name).timeout(Duration::from_millis(200)).await {
+            Ok(()) => "met".into(),
+            Err(error) => error.to_string(),
+        },
+        ["one-way", count] => {
+            for n in 1..=number(count) {
+                fetch::one_way::process_sequence(n).await.unwrap();
+            }
+            "sent".into()
+        }
+        ["broadcast", count] => {
+            let mut nodes = Vec::new();
+            for n in 1..=number(count) {
+                for reply in fetch::broadcast::process_sequence(n).await.unwrap() {
+                    reply.result.unwrap();
+                    nodes.push(reply.node);
+                }
+            }
+            nodes.sort_unstable();
+            nodes.dedup();
+            nodes.join(" ")
+        }
+        ["stream", count] => {
+            // Long enough for a receiver that is lost to be noticed before one that stalls is.
+            let stream = fetch::stream::process_sequence(1..=number(count)).stall_after(PATIENCE);
+            stream.await.map_or_else(|error| format!("{error}"), |report| summary(&report))
+        }
+        ["stream-forever"] => {
+            let told = TellOnDrop;
+            let numbers = (1..).inspect(move |_| {
+                let _ = &told;
+            });
+            fetch::stream::count_sequence(numbers)
+                .await
+                .map_or_else(|error| error.to_string(), |report| summary(&report))
+        }
+        ["stream-and-fail", count] => {
+            let last = number(count);
+            let items = (1..).map(move |n| if n <= last { Ok(n) } else { Err("the camera is gone") });
+            fetch::stream::process_sequence(fallible(items)).await.unwrap_err().to_string()
+        }
+        ["stream-and-panic", count] => {
+            let last = number(count);
+            let items = (1..).inspect(move |n| assert!(*n <= last, "out of film"));
+            fetch::stream::process_sequence(items).await.unwrap_err().to_string()
+        }
+        ["add", a, b, node] => match fetch::add(number(a), number(b)).to(node).await {
+            Ok(sum) => sum.to_string(),
+            Err(error) => error.to_string(),
+        },
+        ["who"] => {
+            let mut replies: Vec<_> = fetch::broadcast::who().await.unwrap();
+            replies.sort_unstable_by(|a, b| a.node.cmp(&b.node));
+            let replies = replies.into_iter().map(|reply| format!("{}={}", reply.node, reply.result.unwrap()));
+            replies.collect::<Vec<_>>().join(" ")
+        }
+        ["hang", node] => fetch::hang().to(node).await.unwrap_err().to_string(),
+        ["took"] => TOOK.lock().unwrap().iter().map(i64::to_string).collect::<Vec<_>>().join(" "),
+        ["forget"] => {
+            TOOK.lock().unwrap().clear();
+            "forgotten".into()
+        }
+        ["counts", count] => {
+            let wanted = number(count).unsigned_abs();
+            let reached = COUNT.subscribe().wait_for(|count| *count >= wanted).await.map(|count| *count);
+            reached.unwrap().to_string()
+        }
+        ["stop"] => {
+            global.stop().await;
+            "stopped".into()
+        }
+        _ => panic!("there is no command {command:?}"),
+    }
+}
+
+fn number(word: &str) -> i64 {
+    word.parse().unwrap()
+}
+
+/// What became of a stream, in words: `3 items: a 3, b 1 (why)`.
+fn summary(report: &StreamReport) -> String {
+    let mut receivers: Vec<_> = report.receivers.iter().collect();
+    receivers.sort_unstable_by(|a, b| a.node.cmp(&b.node));
+    let receivers = receivers.into_iter().map(|receiver| match &receiver.result {
+        Ok(()) => format!("{} {}", receiver.node, receiver.delivered),
+        Err(error) => format!("{} {} ({error})", receiver.node, receiver.delivered),
+    });
+    format!("{} items: {}", report.sent, receivers.collect::<Vec<_>>().join(", "))
+}
+
+/// Part of a source, to see when that is dropped.
+struct TellOnDrop;
+
+impl Drop for TellOnDrop {
+    fn drop(&mut self) {
+        say("source-dropped");
+    }
+}

@@ -1,0 +1,100 @@
+//! Streams between processes.
+
+use crate::system::{System, limited};
+
+#[tokio::test]
+async fn a_stream_to_one_process_is_there_when_the_call_returns() {
+    limited(async {
+        let mut system = System::new();
+        let mut receiver = system.controller("taker", "receiver").await;
+        let mut sender = system.process("taker", "sender").await;
+        sender.ask("wait receiver").await;
+
+        assert_eq!(sender.ask("stream 100").await, "100 items: receiver 100");
+        assert!(receiver.took().await.into_iter().eq(1..=100));
+        // Its own callback of that name is not called.
+        assert_eq!(sender.took().await, []);
+        assert_eq!(receiver.says("ended").await, "sender 100 Finished");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_to_three_processes_is_there_when_the_call_returns() {
+    limited(async {
+        let mut system = System::new();
+        let mut sender = system.controller("taker", "sender").await;
+        let mut one = system.process("taker", "one").await;
+        let mut two = system.process("taker", "two").await;
+        let mut three = system.process("taker", "three").await;
+        let mut bystander = system.process("bystander", "bystander").await;
+        sender.ask("wait one two three bystander").await;
+
+        assert_eq!(sender.ask("stream 100").await, "100 items: one 100, three 100, two 100");
+        for receiver in [&mut one, &mut two, &mut three] {
+            assert!(receiver.took().await.into_iter().eq(1..=100));
+        }
+        assert_eq!(sender.took().await, []);
+        assert_eq!(bystander.took().await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_source_that_fails_leaves_the_items_before_it() {
+    limited(async {
+        let mut system = System::new();
+        let mut one = system.controller("taker", "one").await;
+        let mut two = system.process("taker", "two").await;
+        let mut sender = system.process("caller", "sender").await;
+        sender.ask("wait one two").await;
+
+        for (command, says) in
+            [("stream-and-fail 1000", "the camera is gone"), ("stream-and-panic 1000", "it panicked: out of film")]
+        {
+            assert_eq!(sender.ask(command).await, format!("the source failed after 1000 items: {says}"));
+            for receiver in [&mut one, &mut two] {
+                let end = receiver.says("ended").await;
+                assert_eq!(end, format!("sender 1000 SourceFailed {{ message: {says:?} }}"));
+                assert!(receiver.took().await.into_iter().eq(1..=1000));
+                receiver.ask("forget").await;
+            }
+        }
+        assert_eq!(sender.ask("stream 10").await, "10 items: one 10, two 10");
+    })
+    .await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_infinite_stream_takes_no_memory_and_ends_with_its_call() {
+    /// How much more memory a process may have in use at the end of the stream than soon after its beginning. All items of
+    /// the stream take more.
+    const ROOM: u64 = 8 << 20;
+    limited(async {
+        let mut system = System::new();
+        let controller = system.controller("controller", "controller").await;
+        let mut receiver = system.process("taker", "receiver").await;
+        let mut sender = system.process("caller", "sender").await;
+        sender.ask("wait receiver").await;
+
+        sender.tell("stream-forever").await;
+        // By then it has all that it needs.
+        receiver.ask("counts 200000").await;
+        let before = [&controller, &sender, &receiver].map(|process| process.memory());
+        receiver.ask("counts 2200000").await;
+        let after = [&controller, &sender, &receiver].map(|process| process.memory());
+        for (before, after) in before.into_iter().zip(after) {
+            assert!(after < before + ROOM, "{before} bytes have become {after}");
+        }
+
+        sender.tell("drop").await;
+        assert_eq!(sender.answer().await, "dropped");
+        sender.says("source-dropped").await;
+        let end = receiver.says("ended").await;
+        let delivered = end.strip_prefix("sender ").and_then(|end| end.strip_suffix(" Cancelled"));
+        let delivered = delivered.unwrap_or_else(|| panic!("it ended otherwise: {end}"));
+        assert_eq!(receiver.ask(&format!("counts {delivered}")).await, delivered);
+    })
+    .await;
+}

@@ -121,7 +121,8 @@ async fn losing_the_controller_ends_calls_and_streams_with_an_error() {
         network.cut("b");
     };
     let call = remote::double(1).on(&b).into_future();
-    let (call, stream, ()) = tokio::join!(call, remote::take(futures_util::stream::iter(0..)).on(&b).into_future(), cut);
+    let (call, stream, ()) =
+        tokio::join!(call, remote::take(futures_util::stream::iter(0..)).on(&b).into_future(), cut);
     assert_eq!(call, Err(CallError::ControllerLost));
     assert_eq!(stream, Err(CallError::ControllerLost));
 }

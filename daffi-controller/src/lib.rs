@@ -150,6 +150,8 @@ impl Controller {
                         Err(error) => drop(started.send(Err(error))),
                     }
                 });
+                // With the runtime the socket goes: whoever waited for the stop may listen there again.
+                drop(runtime);
                 set_stopped.send_replace(true);
             })
             .map_err(StartError::Thread)?;

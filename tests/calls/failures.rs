@@ -71,7 +71,7 @@ mod wrong {
 async fn an_unknown_callback_is_an_error_that_lists_the_known_ones() {
     let pair = pair(callbacks![served::add_blocking, served::add]).await;
     let known = vec!["add".into(), "add_blocking".into()];
-    let expected = CallError::NoCallback { name: "subtract".into(), known };
+    let expected = CallError::NoCallback { name: "subtract".into(), node: None, known };
     let unknown = error(wrong::subtract(1, 2).on(&pair.caller).await, true);
     assert_eq!(unknown, expected);
     assert_eq!(unknown.to_string(), r#"no other node offers "subtract"; known callbacks: add, add_blocking"#);

@@ -64,7 +64,7 @@ async fn without_a_receiver_the_error_lists_what_is_there() {
     let other = controller.node("other", callbacks![known]).await;
     meet(&[&sender, &other]).await;
 
-    let expected = || Err(CallError::NoCallback { name: "nobody".into(), known: vec!["known".into()] });
+    let expected = || Err(CallError::NoCallback { name: "nobody".into(), node: None, known: vec!["known".into()] });
     assert_eq!(send::nobody(0..10).on(&sender).await, expected());
     let patient = send::nobody(0..10).on(&sender).wait_for_receiver(Duration::from_millis(100));
     assert_eq!(soon(patient.into_future()).await, expected());

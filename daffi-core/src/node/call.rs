@@ -364,10 +364,11 @@ impl Outgoing {
 
     async fn all<T, E>(mut self, codec: Codec<T, E>) -> Result<Vec<NodeReply<T, E>>, CallError> {
         let payload = self.take_payload()?;
+        let link = self.node.link()?;
         let (callback, targets) = self.node.directory.borrow().all(self.request.callback)?;
         let budget = self.budget();
         let frame = |id, targets| Head::Broadcast { id, callback, budget, targets };
-        let mut sent = self.send(targets, &payload, frame).await?;
+        let mut sent = self.send(link, targets, &payload, frame).await?;
         let mut results: Vec<_> = sent.targets.iter().map(|(node, name)| (*node, name.clone(), None)).collect();
         let collected = self
             .within(async {
@@ -394,18 +395,19 @@ impl Outgoing {
 
     async fn send_one(&mut self) -> Result<Sent, CallError> {
         let payload = self.take_payload()?;
+        let link = self.node.link()?;
         let (callback, peer) = self.node.directory.borrow().pick(self.request.callback, self.request.to.as_deref())?;
         let budget = self.budget();
-        self.send(vec![peer], &payload, |id, _| Head::Call { id, callback, peer, budget }).await
+        self.send(link, vec![peer], &payload, |id, _| Head::Call { id, callback, peer, budget }).await
     }
 
     async fn send(
         &self,
+        link: Arc<Link>,
         targets: Vec<NodeId>,
         payload: &[u8],
         head: impl FnOnce(CallId, Vec<NodeId>) -> Head,
     ) -> Result<Sent, CallError> {
-        let link = self.node.link()?;
         let names = {
             let directory = self.node.directory.borrow();
             targets.iter().map(|node| (*node, directory.name_of(*node))).collect()

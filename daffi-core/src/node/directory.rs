@@ -120,14 +120,18 @@ impl Directory {
 
     /// The node that is to run a call: the one of this name, else the next in turn of the others that offer the callback.
     pub(crate) fn pick(&self, callback: &str, to: Option<&str>) -> Result<(CallbackId, NodeId), CallError> {
-        let no_callback = || CallError::NoCallback { name: callback.to_owned(), known: self.known() };
+        let no_callback = || CallError::NoCallback { name: callback.to_owned(), node: None, known: self.known() };
         if let Some(to) = to {
             let Some(member) = self.nodes.values().find(|member| member.name == to) else {
                 return Err(CallError::NoNode { name: to.to_owned(), present: self.present() });
             };
             return match self.callbacks.get(callback) {
                 Some(offering) if offering.nodes.contains(&member.id) => Ok((offering.id, member.id)),
-                _ => Err(no_callback()),
+                _ => Err(CallError::NoCallback {
+                    name: callback.to_owned(),
+                    node: Some(to.to_owned()),
+                    known: member.offers.iter().map(|offered| offered.offer.name.clone()).collect(),
+                }),
             };
         }
         let offering = self.callbacks.get(callback).ok_or_else(no_callback)?;
@@ -147,7 +151,7 @@ impl Directory {
         let nodes = self.others(callback);
         match self.callbacks.get(callback) {
             Some(offering) if !nodes.is_empty() => Ok((offering.id, nodes)),
-            _ => Err(CallError::NoCallback { name: callback.to_owned(), known: self.known() }),
+            _ => Err(CallError::NoCallback { name: callback.to_owned(), node: None, known: self.known() }),
         }
     }
 
@@ -221,7 +225,7 @@ mod tests {
         let present = vec!["me".into(), "a".into(), "b".into()];
         assert_eq!(directory.pick("add", Some("c")), Err(CallError::NoNode { name: "c".into(), present }));
         let known = vec!["add".into(), "sub".into()];
-        assert_eq!(directory.pick("ad", None), Err(CallError::NoCallback { name: "ad".into(), known }));
+        assert_eq!(directory.pick("ad", None), Err(CallError::NoCallback { name: "ad".into(), node: None, known }));
         assert_eq!(directory.pick("sub", Some("b")), Ok((1, 3)));
     }
 

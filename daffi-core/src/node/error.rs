@@ -45,12 +45,14 @@ pub enum CallError<E = Never> {
         /// Why.
         reason: String,
     },
-    /// Nobody else offers the callback.
-    #[error("no other node offers {name:?}; known callbacks: {}", list(.known))]
+    /// Nobody else offers the callback, or the node that the call names does not.
+    #[error("{} {name:?}; known callbacks: {}", who_offers_not(.node), list(.known))]
     NoCallback {
         /// The callback that was asked for.
         name: String,
-        /// The callbacks that other nodes offer.
+        /// The node that was asked, if the call named one.
+        node: Option<String>,
+        /// The callbacks that this node offers, or else all others.
         known: Vec<String>,
     },
     /// No node has this name.
@@ -180,7 +182,7 @@ impl<E> CallError<E> {
             Self::App(error) => map(error),
             Self::NotStarted => CallError::NotStarted,
             Self::NotConnected { reason } => CallError::NotConnected { reason },
-            Self::NoCallback { name, known } => CallError::NoCallback { name, known },
+            Self::NoCallback { name, node, known } => CallError::NoCallback { name, node, known },
             Self::NoNode { name, present } => CallError::NoNode { name, present },
             Self::Busy { node } => CallError::Busy { node },
             Self::Stopping => CallError::Stopping,
@@ -212,7 +214,7 @@ impl<E> CallError<E> {
                 Ok(error) => Self::App(error),
                 Err(message) => Self::BadReply { node, message },
             },
-            Failure::NoCallback => Self::NoCallback { name: callback.to_owned(), known: Vec::new() },
+            Failure::NoCallback => Self::NoCallback { name: callback.to_owned(), node: Some(node), known: Vec::new() },
             Failure::NoNode => Self::NoNode { name: node, present: Vec::new() },
             Failure::Busy => Self::Busy { node },
             Failure::Stopping => Self::Stopping,
@@ -326,6 +328,10 @@ pub enum JoinError {
     },
 }
 
+fn who_offers_not(node: &Option<String>) -> String {
+    node.as_ref().map_or_else(|| "no other node offers".into(), |node| format!("node {node:?} does not offer"))
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
@@ -344,7 +350,10 @@ mod tests {
 
     #[test]
     fn errors_say_what_is_there() {
-        let error = CallError::<Never>::NoCallback { name: "ad".into(), known: vec!["add".into(), "sub".into()] };
+        let error =
+            CallError::<Never>::NoCallback { name: "ad".into(), node: None, known: vec!["add".into(), "sub".into()] };
         assert_eq!(error.to_string(), r#"no other node offers "ad"; known callbacks: add, sub"#);
+        let error = CallError::<Never>::NoCallback { name: "ad".into(), node: Some("b".into()), known: vec![] };
+        assert_eq!(error.to_string(), r#"node "b" does not offer "ad"; known callbacks: none"#);
     }
 }

@@ -53,7 +53,7 @@ fn start(
             let outcome = run_within(callback, args, context).await;
             link.end(id);
             if let Some(outcome) = outcome {
-                answer(&link, id, outcome);
+                answer(&link, id, outcome.map_err(|failure| explain(failure, &callback)));
             }
         }
     };
@@ -110,6 +110,16 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Failure {
     Failure::Panicked { message: panic_message(panic) }
+}
+
+/// Shows the caller what the callback would have taken: the decoder knows bytes and not names.
+pub(crate) fn explain(failure: Failure, callback: &Callback) -> Failure {
+    match failure {
+        Failure::BadArguments { message } => {
+            Failure::BadArguments { message: format!("{message}; the callback is `{}`", callback.signature) }
+        }
+        other => other,
+    }
 }
 
 fn answer(link: &Link, id: CallId, outcome: Outcome) {

@@ -172,12 +172,11 @@ async fn join(
             Err(Attempt::Failed(error)) => error,
         };
         tracing::debug!(node = inner.name, %error, "not joined yet");
-        if let Some(patience) = patience
-            && began.elapsed() + pause > patience
-        {
+        let left = patience.map_or(MAX_PAUSE, |patience| patience.saturating_sub(began.elapsed()));
+        if left.is_zero() {
             return Err(error);
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
 }

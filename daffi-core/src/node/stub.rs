@@ -91,7 +91,8 @@ pub fn decode_args<'de, A: Deserialize<'de>>(args: &'de [u8], parameters: u32) -
         _ => return Err(Failure::BadArguments { message: "the arguments are not a list".into() }),
     };
     if given != parameters {
-        let message = format!("the callback takes {parameters} arguments, and {given} were given");
+        let plural = if parameters == 1 { "" } else { "s" };
+        let message = format!("the callback takes {parameters} argument{plural}, {given} given");
         return Err(Failure::BadArguments { message });
     }
     rmp_serde::from_slice(args).map_err(|error| Failure::BadArguments { message: error.to_string() })
@@ -186,7 +187,7 @@ mod tests {
         let EncodedArgs(Ok(payload)) = encode_args(&(1i64, "two")) else { panic!("encodes") };
         assert_eq!(decode_args::<(i64, &str)>(&payload, 2), Ok((1, "two")));
         let wrong = decode_args::<(i64,)>(&payload, 1);
-        let message = "the callback takes 1 arguments, and 2 were given".into();
+        let message = "the callback takes 1 argument, 2 given".into();
         assert_eq!(wrong, Err(Failure::BadArguments { message }));
         let EncodedArgs(Ok(payload)) = encode_args(&NoArgs {}) else { panic!("encodes") };
         assert_eq!(decode_args::<NoArgs>(&payload, 0), Ok(NoArgs {}));

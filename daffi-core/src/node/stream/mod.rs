@@ -19,7 +19,7 @@ use super::{
     context::node_for,
     error::{CallError, Never},
     runtime::Op,
-    stub::{DecodeError, Encode, EncodeError},
+    stub::{DecodeError, EncodeError},
 };
 use crate::wire::limits;
 
@@ -172,7 +172,6 @@ pub fn stream<T, S, K, E>(
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> StreamCall<E>
 where
-    T: Encode + 'static,
     S: Source<T, K>,
 {
     StreamCall {

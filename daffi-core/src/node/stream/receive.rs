@@ -22,7 +22,7 @@ use crate::{
         Inner,
         context::Context,
         event::{Event, StreamEnded},
-        invoke::panicked,
+        invoke::{explain, panicked},
         registry::{Callback, Handler},
         session::Link,
         stub::{BoxFuture, Outcome, Reply},
@@ -107,7 +107,10 @@ async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: Recv
     };
     let delivered = progress.items.load(Ordering::Relaxed);
     let (how, failure) = match ended {
-        WorkerEnd::Failed(failure) => (StreamEnded::CallbackFailed { message: describe(&failure) }, Some(failure)),
+        WorkerEnd::Failed(failure) => {
+            let failure = explain(failure, &callback);
+            (StreamEnded::CallbackFailed { message: describe(&failure) }, Some(failure))
+        }
         WorkerEnd::Finished(end) => (end.into(), None),
         WorkerEnd::Stopped if matches!(lost, Some(StreamLost::Connection(_))) => (StreamEnded::Disconnected, None),
         WorkerEnd::Stopped => (StreamEnded::Cancelled, None),

@@ -10,7 +10,7 @@ use super::slot::{Slot, Stop};
 use crate::{
     node::{
         invoke::panic_message,
-        stub::{BoxFuture, Encode, EncodeError},
+        stub::{BoxFuture, EncodeError},
     },
     wire::item_stream::StreamEnd,
 };
@@ -76,7 +76,7 @@ type RunAsync = Box<dyn FnOnce(Slot) -> BoxFuture<Result<(), Stop>> + Send>;
 
 impl<T, I> Source<T, Blocking> for I
 where
-    T: Encode + 'static,
+    T: 'static,
     I: IntoIterator<Item = T> + Send + 'static,
 {
     fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
@@ -91,7 +91,7 @@ where
 
 impl<T, S> Source<T, Async> for S
 where
-    T: Encode + 'static,
+    T: 'static,
     S: Stream<Item = T> + Send + 'static,
 {
     fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
@@ -112,7 +112,7 @@ where
 
 impl<T, E, I> Source<T, FallibleBlocking> for Fallible<I>
 where
-    T: Encode + 'static,
+    T: 'static,
     E: std::fmt::Display,
     I: IntoIterator<Item = Result<T, E>> + Send + 'static,
 {
@@ -131,7 +131,7 @@ where
 
 impl<T, E, S> Source<T, FallibleAsync> for Fallible<S>
 where
-    T: Encode + 'static,
+    T: 'static,
     E: std::fmt::Display + Send,
     S: Stream<Item = Result<T, E>> + Send + 'static,
 {

@@ -1,7 +1,6 @@
 //! The processes that the program starts of itself.
 //!
-//! Each holds the reading end of a pipe to the sender and ends when the pipe does: when the sender is through, and when
-//! it is killed.
+//! Each holds the reading end of a pipe to the sender and ends with it: when the sender is through, and when it is killed.
 
 use std::{
     error::Error,

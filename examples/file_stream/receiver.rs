@@ -6,6 +6,7 @@ use std::{
     io::Write,
     path::Path,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use daffi::{Global, callback};
@@ -49,7 +50,15 @@ fn sum() -> Result<Sum, String> {
 pub(crate) fn run(host: &str, port: u16, name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
     let file = File::create(path).map_err(|error| format!("{name} could not create {}: {error}", path.display()))?;
     COPY.get_or_init(|| Mutex::new(Copy { file, summing: Summing::new() }));
-    let g = Global::builder().host(host).port(port).process_name(name).reconnect(false).start().wait()?;
+    // The controller listens already. If it is gone, so is the sender, and there is nothing to look for.
+    let g = Global::builder()
+        .host(host)
+        .port(port)
+        .process_name(name)
+        .connect_timeout(Duration::from_secs(3))
+        .reconnect(false)
+        .start()
+        .wait()?;
     say("joined")?;
     until_the_sender_is_through();
     g.stop().wait();

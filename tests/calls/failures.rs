@@ -91,8 +91,8 @@ async fn arguments_that_do_not_fit_are_an_error_and_the_callback_does_not_run() 
     for (call, said) in [
         (wrong::types::add(1, "two"), ""),
         (wrong::types::add_blocking(1, 2.5), ""),
-        (wrong::arity::add(1), "takes 2 arguments, and 1 were given"),
-        (wrong::arity::add_blocking(1, 2, 3), "takes 2 arguments, and 3 were given"),
+        (wrong::arity::add(1), "takes 2 arguments, 1 given"),
+        (wrong::arity::add_blocking(1, 2, 3), "takes 2 arguments, 3 given"),
     ] {
         match error(call.on(&pair.caller).await, false) {
             CallError::BadArguments { node, message } => {

@@ -55,7 +55,7 @@ pub(crate) fn run(host: &str, port: u16, name: &str, path: &Path) -> Result<(), 
         .host(host)
         .port(port)
         .process_name(name)
-        .connect_timeout(Duration::from_secs(3))
+        .connect_timeout(Duration::from_secs(10))
         .reconnect(false)
         .start()
         .wait()?;

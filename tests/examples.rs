@@ -215,7 +215,7 @@ fn a_pipeline_passes_calls_and_their_deadline_on() {
         let [first, second, third] =
             ["pipeline_first", "pipeline_second", "pipeline_third"].map(|name| system.start(name, &[]));
         let said = system.start("pipeline_caller", &[]).ends_well().await;
-        assert_eq!(said, ["7 words", "no answer in time"]);
+        assert!(said.len() == 2 && said[0] == "7 words" && said[1].starts_with("no answer in time"), "{said:?}");
         let third = third.ends_well().await;
         assert_eq!(third, ["third counts", "third has counted 7 words", "third counts", "third was stopped"]);
         assert_eq!(first.ends_well().await, ["first cleans"; 2]);

@@ -36,6 +36,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A minute for each word is too long: the deadline stops all three.
     match first(text, Duration::from_secs(60)).timeout(Duration::from_millis(300)).await {
         Err(CallError::Timeout { .. }) => println!("no answer in time"),
+        // The deadline is the same everywhere: the first node may be the one that notices first.
+        Err(CallError::App(reason)) => println!("no answer in time, says the first: {reason}"),
         other => println!("{} words, after all", other?),
     }
     g.stop().await;

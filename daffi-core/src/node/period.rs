@@ -82,7 +82,7 @@ impl<T: Send + 'static, E: std::fmt::Display + Send + 'static> ScheduledCall<T, 
     }
 }
 
-/// A schedule that runs. Dropping it lets it run on; [`Node::schedules`] finds it again.
+/// A schedule that runs. Dropping it lets it run on; [`Node::schedules`](super::Node::schedules) finds it again.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     shared: Arc<Shared>,

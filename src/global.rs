@@ -8,14 +8,11 @@ use std::{
     time::Duration,
 };
 
-use daffi_controller::{Config, Controller, DEFAULT_PORT};
+use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT};
 use daffi_core::{
     node::{Callback, JoinError, Node, Op},
     transport::{JoinToken, StateDir},
 };
-
-/// How long [`Global::stop`] waits for what runs.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A process's place in the system: a node, a controller, or both. Derefs to its [`Node`].
 ///
@@ -91,7 +88,7 @@ impl Global {
     /// Ends it: the node leaves once the callbacks that it runs for others have returned, then the controller lets what runs
     /// finish, and closes every connection. Each within 5 seconds; [`stop_within`](Self::stop_within) sets another grace.
     pub fn stop(&self) -> Op<()> {
-        self.stop_within(GRACE)
+        self.stop_within(DEFAULT_GRACE)
     }
 
     /// Ends it with another grace.

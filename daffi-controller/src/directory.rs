@@ -35,6 +35,8 @@ pub(crate) enum Refused {
     NameTaken(String),
     #[error("a node offers at most {MAX_CALLBACKS} callbacks")]
     TooManyCallbacks,
+    #[error("the controller is stopping")]
+    Stopping,
 }
 
 impl Directory {

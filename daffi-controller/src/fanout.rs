@@ -29,6 +29,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::hub::{Hub, NodeLink};
 
@@ -66,7 +67,7 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
     for (index, node) in request.targets.iter().enumerate() {
         match hub.receiver(*node, request.callback) {
             Ok(link) => {
-                let offer = StreamOffer { callback: request.callback, producer };
+                let offer = StreamOffer { callback: request.callback, producer, stall_millis: request.stall_millis };
                 receivers.spawn(serve_receiver(fanout.clone(), index, link, offer));
             }
             Err(failure) => fanout.end(index, Some(failure), None),
@@ -75,7 +76,11 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
     let stall = Duration::from_millis(request.stall_millis.max(1));
     tokio::select! {
         // Whoever has answered has ended; the tasks of stalled receivers are dropped with the set.
-        answered = answer_producer(&fanout, send) => Ok(answered?),
+        answered = answer_producer(&fanout, send) => match answered {
+            // Dropping the receivers' tasks tells them.
+            Err(StreamLost::Stopped) => Ok(()),
+            answered => Ok(answered?),
+        },
         error = take_in(&fanout, source, first) => match error {
             // The producer lost interest: dropping the receivers' tasks resets their streams.
             LinkError::Lost(StreamLost::Reset) => Ok(()),
@@ -116,8 +121,12 @@ struct Receiver {
     filled: Arc<Notify>,
     granted: Credit,
     progress_at: Instant,
-    over: bool,
+    /// It has left the stream.
+    over: CancellationToken,
 }
+
+/// How many pieces are written to a receiver at a time: with large datagrams 4 MiB, with small ones some 80 KiB.
+const GROUP: usize = 64;
 
 /// What comes after what waits for a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +157,7 @@ impl Fanout {
             filled: Arc::default(),
             granted: WINDOW,
             progress_at: Instant::now(),
-            over: false,
+            over: CancellationToken::new(),
         };
         let receivers = targets.iter().map(receiver).collect();
         let state = State { receivers, received: Credit::default(), granted: WINDOW, ended: Vec::new() };
@@ -162,7 +171,7 @@ impl Fanout {
             return Err(Malformed("a stream that exceeds its credit"));
         }
         state.received = state.received.plus(batch.cost());
-        for receiver in state.receivers.iter_mut().filter(|receiver| !receiver.over) {
+        for receiver in state.receivers.iter_mut().filter(|receiver| !receiver.over.is_cancelled()) {
             if receiver.queue.is_empty() {
                 receiver.filled.notify_one();
             }
@@ -175,7 +184,7 @@ impl Fanout {
     fn take_queue(&self, index: usize, pieces: &mut Vec<Bytes>) -> After {
         let mut state = self.lock();
         let receiver = &mut state.receivers[index];
-        if receiver.over {
+        if receiver.over.is_cancelled() {
             return After::Over;
         }
         let mut after = After::More;
@@ -192,7 +201,7 @@ impl Fanout {
         let mut state = self.lock();
         let limit = state.received.plus(WINDOW);
         let receiver = &mut state.receivers[index];
-        if credit.items > limit.items {
+        if credit.items > limit.items || credit.bytes > limit.bytes {
             return Err(Malformed("a receiver that finished more than it was sent"));
         }
         receiver.granted = receiver.granted.max(credit);
@@ -201,14 +210,19 @@ impl Fanout {
         Ok(())
     }
 
+    /// Something has reached a receiver.
+    fn touch(&self, index: usize) {
+        self.lock().receivers[index].progress_at = Instant::now();
+    }
+
     /// Ends a receiver's part. Only the first end counts.
     fn end(&self, index: usize, failure: Option<Failure>, delivered: Option<u64>) {
         let mut state = self.lock();
         let receiver = &mut state.receivers[index];
-        if receiver.over {
+        if receiver.over.is_cancelled() {
             return;
         }
-        receiver.over = true;
+        receiver.over.cancel();
         receiver.queue.clear();
         receiver.filled.notify_one();
         let delivered = delivered.unwrap_or_else(|| receiver.finished());
@@ -220,7 +234,8 @@ impl Fanout {
 
     /// The producer may send what all receivers allow that are still there.
     fn regrant(&self, state: &mut State) {
-        let left = state.receivers.iter().filter(|receiver| !receiver.over).map(|receiver| receiver.granted);
+        let left =
+            state.receivers.iter().filter(|receiver| !receiver.over.is_cancelled()).map(|receiver| receiver.granted);
         if let Some(granted) = left.reduce(Credit::min)
             && granted != state.granted
         {
@@ -230,7 +245,7 @@ impl Fanout {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The controller runs on one thread: a panic under the lock would have ended it.
+        // Nothing under the lock panics: counters, queues and lists are changed, no foreign code runs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -289,7 +304,7 @@ async fn answer_producer(fanout: &Fanout, mut send: SendStream) -> Result<(), St
                 Answer::Grant(told).put(&mut bytes);
             }
             state.ended.drain(..).for_each(|end| Answer::Ended(end).put(&mut bytes));
-            state.receivers.iter().all(|receiver| receiver.over)
+            state.receivers.iter().all(|receiver| receiver.over.is_cancelled())
         };
         if reachable && !bytes.is_empty() {
             match send.write(&mut [bytes.into()]).await {
@@ -300,10 +315,16 @@ async fn answer_producer(fanout: &Fanout, mut send: SendStream) -> Result<(), St
         }
         if over {
             send.finish();
-            send.settled().await;
-            return Ok(());
+            return send.settled().await;
         }
-        fanout.news.notified().await;
+        tokio::select! {
+            () = fanout.news.notified() => {}
+            // A producer that wants no answers has lost interest in the stream, though its items may all be here.
+            settled = send.settled(), if reachable => match settled {
+                Err(StreamLost::Connection(_)) => reachable = false,
+                other => return other.and(Err(StreamLost::Stopped)),
+            },
+        }
     }
 }
 
@@ -341,7 +362,10 @@ async fn take_answers(fanout: &Fanout, index: usize, mut reader: Reader) -> Resu
 
 /// Writes a receiver's queue, until the end of the stream or of the receiver's part.
 async fn write_batches(fanout: &Fanout, index: usize, mut send: SendStream) -> Result<(), StreamLost> {
-    let filled = fanout.lock().receivers[index].filled.clone();
+    let (filled, over) = {
+        let receiver = &fanout.lock().receivers[index];
+        (receiver.filled.clone(), receiver.over.clone())
+    };
     let mut pieces = Vec::new();
     loop {
         let after = fanout.take_queue(index, &mut pieces);
@@ -350,12 +374,19 @@ async fn write_batches(fanout: &Fanout, index: usize, mut send: SendStream) -> R
             return Ok(());
         }
         if !pieces.is_empty() {
-            match send.write(&mut pieces).await {
-                Ok(()) => pieces.clear(),
-                // It wants no more, and its answer says why.
-                Err(StreamLost::Stopped) => return Ok(()),
-                Err(lost) => return Err(lost),
+            // In groups, so that a large item on a slow path counts as progress while it passes.
+            for group in pieces.chunks_mut(GROUP) {
+                tokio::select! {
+                    written = send.write(group) => match written {
+                        Ok(()) => fanout.touch(index),
+                        // It wants no more, and its answer says why.
+                        Err(StreamLost::Stopped) => return Ok(()),
+                        Err(lost) => return Err(lost),
+                    },
+                    () = over.cancelled() => return Ok(()),
+                }
             }
+            pieces.clear();
         } else if after == After::More {
             filled.notified().await;
         }
@@ -374,7 +405,9 @@ async fn evict_stalled(fanout: &Fanout, stall: Duration) -> std::convert::Infall
         let received = state.received.items;
         let now = Instant::now();
         let mut stalled = Vec::new();
-        for (index, receiver) in state.receivers.iter_mut().enumerate().filter(|(_, receiver)| !receiver.over) {
+        for (index, receiver) in
+            state.receivers.iter_mut().enumerate().filter(|(_, receiver)| !receiver.over.is_cancelled())
+        {
             if receiver.finished() >= received {
                 receiver.progress_at = now;
             } else if now - receiver.progress_at >= stall {

@@ -85,6 +85,9 @@ impl Hub {
     /// Takes a node in, welcomes it and tells the others.
     pub(crate) fn join(&self, name: String, offers: Vec<Offer>, link: NodeLink) -> Result<Member, Refused> {
         let mut state = self.lock();
+        if state.draining {
+            return Err(Refused::Stopping);
+        }
         let member = state.directory.join(name, offers)?;
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         for other in nodes.values() {
@@ -201,7 +204,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The controller runs on one thread: a panic under the lock would have ended it.
+        // Nothing under the lock panics: tables are changed and messages queued, no foreign code runs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -25,8 +25,7 @@ use tokio::sync::watch;
 
 pub use self::session::serve;
 
-/// The port that controllers listen on and nodes connect to unless told otherwise.
-pub const DEFAULT_PORT: u16 = 8888;
+pub use daffi_core::transport::DEFAULT_PORT;
 
 /// How long a controller that stops waits for what runs, unless told otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);

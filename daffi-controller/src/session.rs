@@ -50,7 +50,17 @@ pub async fn serve(mut listener: Listener, token: JoinToken, mut stop: watch::Re
         }
     };
     hub.drain();
-    let finished = timeout(grace, hub.idle()).await.is_ok();
+    // Whoever comes now is told that it is too late.
+    let turn_away = async {
+        while let Some(incoming) = listener.accept().await {
+            sessions.spawn(admit(incoming, hub.clone(), token.clone()));
+        }
+    };
+    let finished = tokio::select! {
+        idle = timeout(grace, hub.idle()) => idle.is_ok(),
+        // Without a listener nobody comes, and nothing can be finished any more.
+        () = turn_away => false,
+    };
     tracing::info!(finished, "controller stops");
     hub.close_all(FAREWELL).await;
     listener.close().await;
@@ -83,6 +93,7 @@ impl Rejected {
             Self::Refused(Refused::NameTaken(_)) => CloseCode::NameTaken,
             Self::Refused(Refused::NodeName { .. } | Refused::CallbackName { .. }) => CloseCode::InvalidName,
             Self::Refused(Refused::TooManyCallbacks) => CloseCode::Limit,
+            Self::Refused(Refused::Stopping) => CloseCode::Stopping,
             Self::Silent => CloseCode::Silent,
             Self::Link(_) => CloseCode::Malformed,
         }
@@ -167,7 +178,8 @@ async fn is_alive(hub: &Hub, name: &str) -> bool {
         return false;
     };
     let answered = holder.alive.notified();
-    if holder.control.try_send(ToNode::Probe).is_ok() && timeout(PROBE, answered).await.is_ok() {
+    let patience = PROBE.max(holder.connection.rtt() * 4).min(limits::HANDSHAKE / 2);
+    if holder.control.try_send(ToNode::Probe).is_ok() && timeout(patience, answered).await.is_ok() {
         return true;
     }
     holder.connection.close(CloseCode::NameTaken, "another node took this name while this one did not answer");

@@ -368,9 +368,9 @@ async fn a_controller_that_stops_lets_calls_finish_and_begins_none() {
     let stopped = tokio::spawn(controller.stop_within(Duration::from_secs(20)));
     event(&mut events, |event| (*event == daffi::Event::ControllerStopping).then_some(())).await;
 
-    assert_eq!(error(fg::add(1, 2).on(&pair.caller).await, true), CallError::Stopping);
+    assert_eq!(error(fg::add(1, 2).on(&pair.caller).await, true), CallError::Stopping { who: "the controller".into() });
     for reply in broadcast::add(1, 2).on(&pair.caller).await.unwrap() {
-        assert_eq!(reply.result, Err(CallError::Stopping));
+        assert_eq!(reply.result, Err(CallError::Stopping { who: "the controller".into() }));
     }
     probe.open();
     assert_eq!(soon(running).await.unwrap(), Ok(probe.key));

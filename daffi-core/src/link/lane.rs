@@ -28,14 +28,22 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct FrameSender {
     lane: Arc<Lane>,
-    large: mpsc::UnboundedSender<Vec<u8>>,
+    large: mpsc::UnboundedSender<Large>,
 }
 
 /// Writes what a [`FrameSender`] sends; [`LaneWriter::run`] it in a task.
 #[derive(Debug)]
 pub struct LaneWriter {
     lane: Arc<Lane>,
-    large: mpsc::UnboundedReceiver<Vec<u8>>,
+    large: mpsc::UnboundedReceiver<Large>,
+}
+
+/// A frame that has a stream of its own, encoded.
+#[derive(Debug)]
+struct Large {
+    bytes: Vec<u8>,
+    /// The length of its payload, as it was counted.
+    payload: usize,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +61,7 @@ struct State {
     closing: bool,
     /// The lane has been finished and its end acknowledged.
     finished: bool,
-    /// Large frames that have not been acknowledged.
+    /// Bytes of large frames that have not been acknowledged.
     large: usize,
 }
 
@@ -72,12 +80,12 @@ impl FrameSender {
             return;
         }
         if payload.len() > limits::LANE_FRAME {
-            state.large += 1;
+            state.large += payload.len();
             drop(state);
             let mut bytes = Vec::with_capacity(1 + limits::MAX_HEAD.min(64) + payload.len());
             bytes.push(StreamKind::LargeFrame as u8);
             frame::put(head, payload, &mut bytes);
-            let _ = self.large.send(bytes);
+            let _ = self.large.send(Large { bytes, payload: payload.len() });
             return;
         }
         let idle = state.buffer.is_empty();
@@ -105,9 +113,10 @@ impl FrameSender {
         }
     }
 
-    /// How many bytes wait on the lane.
+    /// How many bytes wait to be sent, those of large frames included.
     pub fn backlog(&self) -> usize {
-        self.lane.lock().buffer.len()
+        let state = self.lane.lock();
+        state.buffer.len() + state.large
     }
 }
 
@@ -142,7 +151,7 @@ async fn write_lane(lane: &Lane, connection: &Connection) -> Result<Infallible, 
         }
         if closing {
             stream.finish();
-            stream.settled().await;
+            let _ = stream.settled().await;
             lane.lock().finished = true;
             lane.flushed.notify_waiters();
             std::future::pending::<()>().await;
@@ -152,18 +161,18 @@ async fn write_lane(lane: &Lane, connection: &Connection) -> Result<Infallible, 
 
 async fn write_large(
     lane: &Arc<Lane>,
-    mut frames: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut frames: mpsc::UnboundedReceiver<Large>,
     connection: &Connection,
 ) -> ConnectionLost {
     let mut streams = JoinSet::new();
-    while let Some(bytes) = frames.recv().await {
+    while let Some(Large { bytes, payload }) = frames.recv().await {
         // What has gone out already need not be remembered.
         while streams.try_join_next().is_some() {}
         let (lane, connection) = (lane.clone(), connection.clone());
         streams.spawn(async move {
             // A lost connection is noticed by all; a peer that refuses a frame has its reasons.
             let _ = send_large(connection, bytes.into()).await;
-            lane.lock().large -= 1;
+            lane.lock().large -= payload;
             lane.flushed.notify_waiters();
         });
     }
@@ -180,7 +189,7 @@ async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLo
     drop(bytes);
     stream.write(&mut pieces).await?;
     stream.finish();
-    stream.settled().await;
+    let _ = stream.settled().await;
     Ok(())
 }
 

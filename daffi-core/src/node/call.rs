@@ -149,8 +149,8 @@ impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
         match Outgoing::new(request, DefaultTimeout::None) {
             Ok(mut outgoing) => Op::new(async move {
                 let sent = outgoing.send_one().await.map_err(CallError::widen)?;
-                // On the node's own runtime, so that the call goes on whoever drops the handle.
-                let running = outgoing.node.runtimes.io.clone().spawn(outgoing.result(sent, codec));
+                // A task of its own, so that the call goes on whoever drops the handle.
+                let running = outgoing.node.runtimes.work.clone().spawn(outgoing.result(sent, codec));
                 Ok(Task { running })
             }),
             Err(error) => Op::new(async { Err(error.widen()) }),

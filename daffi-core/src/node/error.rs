@@ -69,9 +69,12 @@ pub enum CallError<E = Never> {
         /// The node.
         node: String,
     },
-    /// The controller is about to stop and begins nothing new.
-    #[error("the controller is stopping")]
-    Stopping,
+    /// The node or the controller is about to stop and begins nothing new.
+    #[error("{who} is stopping")]
+    Stopping {
+        /// Which of them, in words.
+        who: String,
+    },
     /// There was no answer in time. The callback may have run, or may still run where it cannot be stopped.
     #[error("no answer within {after:?}; `.timeout(..)` sets how long to wait")]
     Timeout {
@@ -172,7 +175,7 @@ impl<E> CallError<E> {
                 | Self::NoCallback { .. }
                 | Self::NoNode { .. }
                 | Self::Busy { .. }
-                | Self::Stopping
+                | Self::Stopping { .. }
         )
     }
 
@@ -185,7 +188,7 @@ impl<E> CallError<E> {
             Self::NoCallback { name, node, known } => CallError::NoCallback { name, node, known },
             Self::NoNode { name, present } => CallError::NoNode { name, present },
             Self::Busy { node } => CallError::Busy { node },
-            Self::Stopping => CallError::Stopping,
+            Self::Stopping { who } => CallError::Stopping { who },
             Self::Timeout { after } => CallError::Timeout { after },
             Self::Cancelled => CallError::Cancelled,
             Self::NodeLost { node } => CallError::NodeLost { node },
@@ -217,7 +220,8 @@ impl<E> CallError<E> {
             Failure::NoCallback => Self::NoCallback { name: callback.to_owned(), node: Some(node), known: Vec::new() },
             Failure::NoNode => Self::NoNode { name: node, present: Vec::new() },
             Failure::Busy => Self::Busy { node },
-            Failure::Stopping => Self::Stopping,
+            Failure::Stopping => Self::Stopping { who: "the controller".into() },
+            Failure::NodeStopping => Self::Stopping { who: format!("node {node:?}") },
             Failure::BadArguments { message } => Self::BadArguments { node, message },
             Failure::Panicked { message } => Self::Panicked { node, message },
             Failure::BadResult { message } => Self::BadResult { node, message },
@@ -332,7 +336,7 @@ fn who_offers_not(node: &Option<String>) -> String {
     node.as_ref().map_or_else(|| "no other node offers".into(), |node| format!("node {node:?} does not offer"))
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 

@@ -43,6 +43,15 @@ pub enum Event {
         /// The callbacks' names.
         callbacks: Vec<String>,
     },
+    /// A receiver has left a stream that this node sends, before its end.
+    ReceiverLeft {
+        /// The callback that takes the items.
+        callback: String,
+        /// The receiver's name.
+        node: String,
+        /// Why.
+        reason: String,
+    },
     /// A stream that this node received has ended.
     StreamEnded {
         /// The callback that took the items.
@@ -69,7 +78,7 @@ pub enum StreamEnded {
         /// What it said.
         message: String,
     },
-    /// The caller dropped the call.
+    /// The caller dropped the call, or the controller took this node off the stream because it finished nothing.
     Cancelled,
     /// The producer's process or its connection is gone.
     ProducerLost,

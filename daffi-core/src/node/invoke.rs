@@ -19,6 +19,9 @@ use crate::wire::{
     frame::{Frame, Head, Status},
 };
 
+/// How much of a panic's message is passed on, in bytes.
+const PANIC_MESSAGE: usize = 4 << 10;
+
 /// Takes a frame from the controller.
 pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame) -> Result<(), Malformed> {
     let Frame { head, payload } = frame;
@@ -40,7 +43,7 @@ fn start(
     args: Bytes,
 ) {
     if link.tasks.is_closed() {
-        return answer(link, id, Err(Failure::Stopping));
+        return answer(link, id, Err(Failure::NodeStopping));
     }
     let Some(callback) = inner.registry.find(callback) else {
         return answer(link, id, Err(Failure::NoCallback));
@@ -72,7 +75,11 @@ async fn run_within(callback: Callback, args: Bytes, context: Context) -> Option
     tokio::select! {
         biased;
         () = cancelled.cancelled() => None,
-        outcome = run(callback, args, context) => Some(outcome),
+        outcome = run(callback, args, context) => Some(match deadline {
+            // It may have come of the deadline itself, passed on to a call of the callback's.
+            Some(deadline) if deadline <= Instant::now() => Err(Failure::Deadline),
+            _ => outcome,
+        }),
         () = passed => {
             // What the callback asked of others is not wanted any more either.
             cancelled.cancel();
@@ -105,7 +112,10 @@ fn run_sync(handler: fn(&[u8]) -> Outcome, args: &[u8], context: Context) -> Out
 /// What a panic says of itself.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    let mut text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
+    // It travels in messages that have a limit.
+    text.truncate(text.floor_char_boundary(PANIC_MESSAGE));
+    text
 }
 
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Failure {

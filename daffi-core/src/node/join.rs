@@ -21,7 +21,7 @@ use super::{
     session::{self, Target, TokenSource},
 };
 use crate::{
-    transport::{JoinToken, memory},
+    transport::{DEFAULT_PORT, JoinToken, memory},
     wire::{limits, name},
 };
 
@@ -46,7 +46,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             name: None,
-            target: Target::Quic { host: "localhost".into(), port: 8888 },
+            target: Target::Quic { host: "localhost".into(), port: DEFAULT_PORT },
             token: TokenSource::Find,
             callbacks: None,
             call_timeout: limits::CALL_TIMEOUT,
@@ -156,6 +156,7 @@ impl Builder {
             schedules: Schedules::default(),
             events: broadcast::Sender::new(event::BACKLOG),
             state: watch::Sender::new(State::Running),
+            leaving: CancellationToken::new(),
             stopping: CancellationToken::new(),
             call_timeout: self.call_timeout,
             connect_timeout: self.connect_timeout,

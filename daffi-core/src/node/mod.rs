@@ -68,7 +68,9 @@ pub(crate) struct Inner {
     schedules: Schedules,
     events: broadcast::Sender<Event>,
     state: watch::Sender<State>,
-    /// Cancelled when the node is to end.
+    /// Cancelled when the node is asked to end: it joins no more.
+    leaving: CancellationToken,
+    /// Cancelled when the node ends.
     stopping: CancellationToken,
     call_timeout: Duration,
     connect_timeout: Duration,
@@ -88,7 +90,7 @@ pub(crate) enum State {
 #[non_exhaustive]
 pub enum WaitError {
     /// It did not appear in time.
-    #[error("{what} did not appear within {after:?}; present: {}", if .present.is_empty() { "none".into() } else { .present.join(", ") })]
+    #[error("{what} did not appear within {after:?}; present: {}", error::list(.present))]
     Timeout {
         /// What was waited for.
         what: String,
@@ -182,16 +184,18 @@ impl Node {
         })
     }
 
-    /// Leaves: takes no more calls, lets callbacks that run for others finish within `grace`, cancels its schedules, and ends
-    /// the connection. The stop goes on if the future is dropped.
+    /// Leaves: takes no more calls, cancels its schedules, lets callbacks that run for others finish within `grace`, and its own
+    /// calls without return too, and ends the connection. The stop goes on if the future is dropped.
     pub fn stop(&self, grace: Duration) -> Op<()> {
         let inner = self.inner.clone();
         context::unset_default(&inner);
+        inner.leaving.cancel();
         let stopped = self.inner.runtimes.io.spawn(async move {
             inner.schedules.all().iter().for_each(Schedule::cancel);
             if let Ok(link) = inner.link() {
                 link.tasks.close();
-                let _ = tokio::time::timeout(grace, link.tasks.wait()).await;
+                let finished = async { tokio::join!(link.tasks.wait(), inner.pending.unwanted_ended()) };
+                let _ = tokio::time::timeout(grace, finished).await;
                 // The controller closes the connection on the farewell: what has been answered must be there before.
                 let farewell = async {
                     link.frames.flush().await;

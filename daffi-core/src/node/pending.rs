@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::wire::{CallId, NodeId, failure::Failure, frame::Status, limits::MAX_CALLS};
 
@@ -28,6 +28,8 @@ pub(crate) struct Pending {
     calls: Mutex<HashMap<CallId, Waiting>>,
     next: AtomicU64,
     room: Arc<Semaphore>,
+    /// A call without return has ended.
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,12 @@ struct Waiting {
 
 impl Default for Pending {
     fn default() -> Self {
-        Self { calls: Mutex::default(), next: AtomicU64::new(1), room: Arc::new(Semaphore::new(MAX_CALLS)) }
+        Self {
+            calls: Mutex::default(),
+            next: AtomicU64::new(1),
+            room: Arc::new(Semaphore::new(MAX_CALLS)),
+            ended: Notify::new(),
+        }
     }
 }
 
@@ -75,8 +82,19 @@ impl Pending {
             None => log_unwanted(waiting.callback, node, status, &payload),
         }
         waiting.missing -= 1;
-        if waiting.missing == 0 {
-            calls.remove(&id);
+        if waiting.missing == 0 && calls.remove(&id).is_some_and(|waiting| waiting.answers.is_none()) {
+            self.ended.notify_waiters();
+        }
+    }
+
+    /// Waits until the calls have ended whose result nobody waits for. Cancel safe.
+    pub(crate) async fn unwanted_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.lock().values().all(|waiting| waiting.answers.is_some()) {
+                return;
+            }
+            ended.await;
         }
     }
 
@@ -93,6 +111,7 @@ impl Pending {
                 None => tracing::warn!(callback = waiting.callback, "lost the controller during a call without return"),
             }
         }
+        self.ended.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Waiting>> {

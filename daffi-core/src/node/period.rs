@@ -195,7 +195,8 @@ where
     let schedule = Schedule { shared: shared.clone() };
     node.schedules.lock().insert(shared.id, schedule.clone());
     let owner = Arc::downgrade(node);
-    node.runtimes.io.spawn(async move {
+    // It decodes results and prints errors, which is the user's code.
+    node.runtimes.work.spawn(async move {
         tokio::select! {
             () = run(&shared, &request, codec, times) => {}
             () = shared.cancelled.cancelled() => {}

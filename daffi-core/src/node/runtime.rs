@@ -17,6 +17,8 @@ use tokio::{
     sync::oneshot,
 };
 
+use crate::wire::limits;
+
 /// Something that is under way: `.await` it, or `.wait()` for it where there is no async runtime. Dropping it cancels it.
 #[must_use = "it does nothing until it is awaited or waited for"]
 pub struct Op<T>(Pin<Box<dyn Future<Output = T> + Send>>);
@@ -93,7 +95,11 @@ fn callbacks() -> io::Result<Handle> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime.handle().clone());
     }
-    let runtime = Builder::new_multi_thread().thread_name("daffi-callback").enable_all().build()?;
+    let runtime = Builder::new_multi_thread()
+        .thread_name("daffi-callback")
+        .max_blocking_threads(limits::MAX_BLOCKING)
+        .enable_all()
+        .build()?;
     Ok(match RUNTIME.set(runtime) {
         Ok(()) => RUNTIME.wait().handle().clone(),
         Err(second) => {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout},
@@ -23,8 +24,8 @@ use crate::{
         quic::{ConnectError, Connector},
     },
     wire::{
-        CallId, Malformed, StreamKind,
-        control::{ToController, ToNode},
+        CallId, Malformed, NodeId, StreamKind,
+        control::{Member, ToController, ToNode},
         limits, message, preamble,
     },
 };
@@ -110,7 +111,7 @@ pub(crate) async fn keep(
             session = join(&inner, &target, &token, patience) => session,
             () = inner.stopping.cancelled() => break Ok(()),
         };
-        let session = match session {
+        let mut session = match session {
             Ok(session) => session,
             Err(error) => match joined.take() {
                 Some(joined) => {
@@ -122,7 +123,7 @@ pub(crate) async fn keep(
             },
         };
         let link = session.link.clone();
-        inner.enter(link.clone());
+        session.enter(&inner);
         inner.announce(Event::Connected);
         if let Some(joined) = joined.take() {
             let _ = joined.send(Ok(()));
@@ -144,7 +145,7 @@ pub(crate) async fn keep(
         }
         let reason = lost.to_string();
         inner.announce(Event::Disconnected { reason: reason.clone() });
-        if inner.stopping.is_cancelled() {
+        if inner.leaving.is_cancelled() || inner.stopping.is_cancelled() {
             break Ok(());
         }
         if !inner.reconnect {
@@ -153,6 +154,8 @@ pub(crate) async fn keep(
         }
         tracing::warn!(node = inner.name, reason, "lost the controller; trying to join again");
     };
+    // Schedules end with their node, however it ends.
+    inner.stopping.cancel();
     inner.state.send_replace(State::Ended(ended));
 }
 
@@ -166,17 +169,18 @@ async fn join(
     let began = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        let error = match attempt(inner, target, token).await {
-            Ok(session) => return Ok(session),
-            Err(Attempt::Hopeless(error)) => return Err(error),
-            Err(Attempt::Failed(error)) => error,
+        let left = |began: Instant| patience.map_or(Duration::MAX, |patience| patience.saturating_sub(began.elapsed()));
+        let error = match timeout(left(began), attempt(inner, target, token)).await {
+            Ok(Ok(session)) => return Ok(session),
+            Ok(Err(Attempt::Hopeless(error))) => return Err(error),
+            Ok(Err(Attempt::Failed(error))) => error,
+            Err(_) => unreachable(inner, target, "no answer yet".into()),
         };
         tracing::debug!(node = inner.name, %error, "not joined yet");
-        let left = patience.map_or(MAX_PAUSE, |patience| patience.saturating_sub(began.elapsed()));
-        if left.is_zero() {
+        if left(began).is_zero() {
             return Err(error);
         }
-        tokio::time::sleep(pause.min(left)).await;
+        tokio::time::sleep(pause.min(left(began))).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
 }
@@ -196,57 +200,52 @@ impl From<JoinError> for Attempt {
 }
 
 async fn attempt(inner: &Arc<Inner>, target: &Target, token: &TokenSource) -> Result<Session, Attempt> {
-    let (secret, connection, socket, address) = match target {
+    let (secret, connection, socket) = match target {
         Target::Quic { host, port } => {
-            let address = format!("{host}:{port}");
-            let unreachable = |last: String| {
-                let (address, waited) = (address.clone(), inner.connect_timeout);
-                Attempt::Failed(JoinError::Unreachable { address, waited, last })
-            };
-            let mut candidates: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), *port))
-                .await
-                .map_err(|e| unreachable(e.to_string()))?
-                .collect();
-            // A controller listens on the IPv4 loopback address unless told otherwise.
-            candidates.sort_by_key(SocketAddr::is_ipv6);
+            let failed = |last: String| Attempt::Failed(unreachable(inner, target, last));
+            let candidates: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|e| failed(e.to_string()))?.collect();
             let local = candidates.iter().all(|candidate| candidate.ip().is_loopback());
             let token = find_token(token, local)?;
-            let mut last = unreachable("the name has no address".into());
-            let mut connected = None;
-            for candidate in candidates {
-                match connect(candidate, &token).await {
-                    Ok(connection) => {
-                        connected = Some(connection);
-                        break;
-                    }
-                    Err(ConnectError::Lost(lost)) => last = unreachable(lost.to_string()),
-                    Err(error @ ConnectError::Unreachable { .. }) => last = unreachable(error.to_string()),
-                    Err(error) => return Err(JoinError::WrongController(error).into()),
+            // All at once: where nobody listens there is no answer, only silence.
+            let mut attempts: FuturesUnordered<_> =
+                candidates.iter().map(|address| connect(*address, &token)).collect();
+            let mut last = failed("the name has no address".into());
+            let connected = loop {
+                match attempts.next().await {
+                    Some(Ok(connection)) => break Some(connection),
+                    Some(Err(ConnectError::Lost(lost))) => last = failed(lost.to_string()),
+                    Some(Err(error @ ConnectError::Unreachable { .. })) => last = failed(error.to_string()),
+                    Some(Err(error)) => return Err(JoinError::WrongController(error).into()),
+                    None => break None,
                 }
-            }
+            };
             let (connection, socket) = connected.ok_or(last)?;
-            (*token.secret(), connection, Some(socket), address)
+            (*token.secret(), connection, Some(socket))
         }
         Target::Memory { network, controller } => {
             let TokenSource::Given(token) = token else {
                 return Err(JoinError::NoToken { searched: PathBuf::new() }.into());
             };
-            let connection = network.connect(&inner.name, controller).ok_or_else(|| {
-                let (address, waited) = (controller.clone(), inner.connect_timeout);
-                Attempt::Failed(JoinError::Unreachable { address, waited, last: "nobody listens".into() })
-            })?;
-            (*token.secret(), Connection::Memory(connection), None, controller.clone())
+            let connection = network
+                .connect(&inner.name, controller)
+                .ok_or_else(|| Attempt::Failed(unreachable(inner, target, "nobody listens".into())))?;
+            (*token.secret(), Connection::Memory(connection), None)
         }
     };
     match timeout(limits::HANDSHAKE, greet(inner, &connection, socket, &secret)).await {
         Ok(Ok(session)) => Ok(session),
-        Ok(Err(error)) => Err(refusal(inner, &connection, address, error).await),
-        Err(_) => Err(Attempt::Failed(JoinError::Unreachable {
-            address,
-            waited: inner.connect_timeout,
-            last: "it accepted the connection and said nothing".into(),
-        })),
+        Ok(Err(error)) => Err(refusal(inner, &connection, target, error).await),
+        Err(_) => Err(Attempt::Failed(unreachable(inner, target, "it took the connection and said nothing".into()))),
     }
+}
+
+fn unreachable(inner: &Inner, target: &Target, last: String) -> JoinError {
+    let address = match target {
+        Target::Quic { host, port } => format!("{host}:{port}"),
+        Target::Memory { controller, .. } => controller.clone(),
+    };
+    JoinError::Unreachable { address, waited: inner.connect_timeout, last }
 }
 
 async fn connect(address: SocketAddr, token: &JoinToken) -> Result<(Connection, Connector), ConnectError> {
@@ -290,7 +289,7 @@ fn find_token(source: &TokenSource, local: bool) -> Result<JoinToken, Attempt> {
 }
 
 /// Why the controller ended the connection before the welcome.
-async fn refusal(inner: &Inner, connection: &Connection, address: String, error: LinkError) -> Attempt {
+async fn refusal(inner: &Inner, connection: &Connection, target: &Target, error: LinkError) -> Attempt {
     let lost = match error {
         LinkError::Malformed(malformed) => {
             connection.close(CloseCode::Malformed, malformed.0);
@@ -304,22 +303,22 @@ async fn refusal(inner: &Inner, connection: &Connection, address: String, error:
             CloseCode::Version => JoinError::Version { reason },
             CloseCode::Token => JoinError::WrongToken { reason },
             CloseCode::NameTaken => JoinError::NameTaken { reason },
-            CloseCode::Stopping => {
-                let waited = inner.connect_timeout;
-                return Attempt::Failed(JoinError::Unreachable { address, waited, last: reason });
+            // It may be back, or quicker, the next time.
+            CloseCode::Stopping | CloseCode::Silent => {
+                return Attempt::Failed(unreachable(inner, target, reason));
             }
             _ => JoinError::Refused { reason },
         }),
-        lost => {
-            let waited = inner.connect_timeout;
-            Attempt::Failed(JoinError::Unreachable { address, waited, last: lost.to_string() })
-        }
+        lost => Attempt::Failed(unreachable(inner, target, lost.to_string())),
     }
 }
 
 /// A session that has begun.
 struct Session {
     link: Arc<Link>,
+    /// The node's own number, and everybody who was there at the welcome.
+    node: NodeId,
+    members: Vec<Member>,
     send: SendStream,
     receive: Reader,
     messages: mpsc::UnboundedReceiver<ToController>,
@@ -351,18 +350,13 @@ async fn greet(
         // It closes the connection and says so.
         return Err(connection.closed().await.into());
     }
-    loop {
+    let (node, members) = loop {
         match receive.message().await? {
-            Some(ToNode::Welcome { node, members }) => {
-                let offered = members.iter().find(|member| member.id == node).map(|member| member.offers.clone());
-                inner.registry.number(&offered.unwrap_or_default(), true);
-                inner.directory.send_replace(Directory::welcome(node, members));
-                break;
-            }
+            Some(ToNode::Welcome { node, members }) => break (node, members),
             Some(_) => {}
             None => return Err(Malformed("the controller ended the control stream").into()),
         }
-    }
+    };
     let (frames, lane) = FrameSender::new();
     let (control, messages) = mpsc::unbounded_channel();
     let link = Arc::new(Link {
@@ -374,13 +368,30 @@ async fn greet(
         ended: CancellationToken::new(),
         socket,
     });
-    Ok(Session { link, send, receive, messages, lane })
+    Ok(Session { link, node, members, send, receive, messages, lane })
 }
 
 impl Session {
+    /// Makes the session the node's present one. The connection comes before the directory: whoever waits for a name there calls
+    /// it at once.
+    fn enter(&mut self, inner: &Inner) {
+        let members = std::mem::take(&mut self.members);
+        let own = members.iter().find(|member| member.id == self.node);
+        let offered = own.map(|member| member.offers.clone()).unwrap_or_default();
+        inner.registry.number(&offered, true);
+        inner.enter(self.link.clone());
+        // What was offered to the node after its hello went out.
+        let mut late = inner.registry.offers();
+        late.retain(|offer| offered.iter().all(|known| known.offer.name != offer.name));
+        if !late.is_empty() {
+            let _ = self.link.control.send(ToController::Offer { offers: late });
+        }
+        inner.directory.send_replace(Directory::welcome(self.node, members));
+    }
+
     /// Serves the connection until it is gone, or the node stops; why it is gone.
     async fn run(self, inner: &Arc<Inner>) -> ConnectionLost {
-        let Self { link, send, receive, messages, lane } = self;
+        let Self { link, send, receive, messages, lane, .. } = self;
         let connection = &link.connection;
         let deliver = {
             let (inner, link) = (inner.clone(), link.clone());

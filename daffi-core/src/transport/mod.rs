@@ -13,6 +13,8 @@ pub mod quic;
 mod state;
 mod token;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 pub use self::{
@@ -20,6 +22,9 @@ pub use self::{
     state::{StateDir, StateError},
     token::{InvalidToken, JoinToken},
 };
+
+/// The port that controllers listen on and nodes connect to unless told otherwise.
+pub const DEFAULT_PORT: u16 = 8888;
 
 /// Why one side closed a connection, as the other side is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +204,14 @@ impl Connection {
         }
     }
 
+    /// How long a round trip to the peer takes, as estimated now.
+    pub fn rtt(&self) -> Duration {
+        match self {
+            Self::Quic(connection) => connection.rtt(),
+            Self::Memory(connection) => connection.rtt(),
+        }
+    }
+
     /// The peer's address, for logs.
     pub fn peer(&self) -> String {
         match self {
@@ -250,11 +263,15 @@ impl SendStream {
         }
     }
 
-    /// Waits until the peer's transport has all bytes of a finished stream, or wants no more. It does not mean that the
-    /// peer's program has read them. Cancel safe.
-    pub async fn settled(&mut self) {
+    /// Waits until the peer's transport has all bytes of a finished stream, or cannot get them any more. It does not mean
+    /// that the peer's program has read them. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamLost`]: the peer wants no more, or the connection is gone. Of a stream that was reset it says nothing useful.
+    pub async fn settled(&mut self) -> Result<(), StreamLost> {
         match self {
-            Self::Quic(stream) => drop(stream.stopped().await),
+            Self::Quic(stream) => quic::settled(stream.stopped().await),
             Self::Memory(stream) => stream.settled().await,
         }
     }

@@ -88,29 +88,24 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Appends the item that `encode` writes. What `encode` wrote before it failed is taken back.
+    /// Appends the item that `encode` writes. What `encode` wrote before it failed or panicked is taken back.
     ///
     /// # Errors
     ///
     /// What `encode` returns, or [`ItemError::TooLarge`].
     pub fn push<E>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), ItemError<E>> {
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(&[0; ITEM_HEADER]);
-        let result = encode(&mut self.buffer).map_err(ItemError::Encode).and_then(|()| {
-            let size = self.buffer.len() - start - ITEM_HEADER;
-            if size > limits::MAX_PAYLOAD { Err(ItemError::TooLarge(size)) } else { Ok(size) }
-        });
-        match result {
-            Ok(size) => {
-                varint::write_padded(size as u64, &mut self.buffer[start..start + ITEM_HEADER]);
-                self.count += 1;
-                Ok(())
-            }
-            Err(error) => {
-                self.buffer.truncate(start);
-                Err(error)
-            }
+        let mut tail = Tail { start: self.buffer.len(), buffer: &mut self.buffer, keep: false };
+        tail.buffer.extend_from_slice(&[0; ITEM_HEADER]);
+        encode(tail.buffer).map_err(ItemError::Encode)?;
+        let item = tail.start + ITEM_HEADER;
+        let size = tail.buffer.len() - item;
+        if size > limits::MAX_PAYLOAD {
+            return Err(ItemError::TooLarge(size));
         }
+        varint::write_padded(size as u64, &mut tail.buffer[item - ITEM_HEADER..item]);
+        tail.keep = true;
+        self.count += 1;
+        Ok(())
     }
 
     /// How many items there are.
@@ -139,6 +134,21 @@ impl Builder {
         let header = Header { body: (buffer.len() - HEADER) as u32, first, count, end: false, sent_at };
         header.write(&mut buffer);
         Batch { header, pieces: vec![buffer.into()] }
+    }
+}
+
+/// What is being written at a buffer's end: taken back on every way out but one, a panic included.
+struct Tail<'a> {
+    buffer: &'a mut Vec<u8>,
+    start: usize,
+    keep: bool,
+}
+
+impl Drop for Tail<'_> {
+    fn drop(&mut self) {
+        if !self.keep {
+            self.buffer.truncate(self.start);
+        }
     }
 }
 

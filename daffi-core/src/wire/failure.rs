@@ -1,5 +1,7 @@
 //! Why a call had no result, as it travels.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a callback has no result for its caller. The caller's node turns it into a `CallError`.
@@ -22,8 +24,10 @@ pub enum Failure {
     NoNode,
     /// The node has more waiting for it than the controller keeps. It did not run.
     Busy,
-    /// The node is about to stop. It did not run.
+    /// The controller is about to stop. It did not run.
     Stopping,
+    /// The node is about to stop. It did not run.
+    NodeStopping,
     /// The arguments do not fit the callback's parameters. It did not run.
     BadArguments {
         /// What did not fit.
@@ -60,6 +64,29 @@ pub enum Failure {
     /// A kind that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+/// In words, for events and logs.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App { .. } => f.write_str("the callback returned an error"),
+            Self::NoCallback => f.write_str("the node does not offer the callback"),
+            Self::NoNode => f.write_str("the node is not there"),
+            Self::Busy => f.write_str("the node has too much waiting for it"),
+            Self::Stopping => f.write_str("the controller is stopping"),
+            Self::NodeStopping => f.write_str("the node is stopping"),
+            Self::BadArguments { message } => write!(f, "the arguments do not fit: {message}"),
+            Self::Panicked { message } => write!(f, "the callback panicked: {message}"),
+            Self::BadResult { message } => write!(f, "the result cannot be encoded: {message}"),
+            Self::TooLarge { size, limit } => write!(f, "the result has {size} bytes, more than {limit}"),
+            Self::Deadline => f.write_str("the deadline passed"),
+            Self::Cancelled => f.write_str("the call was cancelled"),
+            Self::NodeLost => f.write_str("the node was lost"),
+            Self::Stalled { millis } => write!(f, "the node finished no item for {millis} ms"),
+            Self::Unknown => f.write_str("a failure that this version does not know"),
+        }
+    }
 }
 
 impl Failure {

@@ -18,9 +18,6 @@ pub struct StreamRequest {
     pub targets: Vec<NodeId>,
     /// For how long a receiver may finish no item while some wait for it, in milliseconds.
     pub stall_millis: u64,
-    /// Whether one receiver's failure ends the stream for all.
-    #[serde(default)]
-    pub fail_fast: bool,
 }
 
 /// The header of a stream on its way to a receiver.
@@ -30,6 +27,9 @@ pub struct StreamOffer {
     pub callback: CallbackId,
     /// The node that produces them.
     pub producer: NodeId,
+    /// For how long the receiver may finish no item while some wait for it, in milliseconds.
+    #[serde(default)]
+    pub stall_millis: u64,
 }
 
 /// How a stream ended at its source.

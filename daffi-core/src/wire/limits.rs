@@ -40,8 +40,12 @@ pub const STREAM_WINDOW_BYTES: u64 = 4 << 20;
 /// How many calls a node may have under way; the next one waits until one of them ends.
 pub const MAX_CALLS: usize = 16 << 10;
 
-/// How many bytes may wait on a connection's call lane before the controller refuses further calls to that node.
-pub const MAX_LANE_BACKLOG: usize = 8 << 20;
+/// How many sync callbacks and blocking sources may run in a process at a time; further ones wait. Threads are made on demand.
+pub const MAX_BLOCKING: usize = 4 << 10;
+
+/// How many bytes of calls may wait to be sent to a node before the controller refuses further ones. Whatever the size of
+/// the first: a call that alone is larger passes.
+pub const MAX_LANE_BACKLOG: usize = 64 << 20;
 
 /// How many cancellations that came before their (large) call a controller remembers for each node.
 pub const MAX_EARLY_CANCELS: usize = 256;

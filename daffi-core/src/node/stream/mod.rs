@@ -109,7 +109,7 @@ impl<E: Send + 'static> IntoFuture for StreamCall<E> {
             let cancelled = CancellationToken::new();
             let _guard = cancelled.clone().drop_guard();
             let io = node.runtimes.io.clone();
-            let produced = io.spawn(produce::run(node, callback, source, codec, options, cancelled.clone()));
+            let produced = io.spawn(produce::run(node, callback, source, options, cancelled.clone()));
             let given_up = async {
                 match context {
                     Some(context) => context.cancelled.cancelled().await,
@@ -118,7 +118,10 @@ impl<E: Send + 'static> IntoFuture for StreamCall<E> {
             };
             tokio::select! {
                 // The task panics in no case; its node going away drops it.
-                ended = produced => ended.unwrap_or(Err(CallError::Cancelled)),
+                produced = produced => {
+                    let produced = produced.unwrap_or(Err(CallError::Cancelled)).map_err(CallError::widen)?;
+                    Ok(StreamReport::of(produced, callback, codec))
+                }
                 () = given_up => Err(CallError::Cancelled),
             }
         })
@@ -148,6 +151,19 @@ pub struct ReceiverReport<E = Never> {
 }
 
 impl<E> StreamReport<E> {
+    fn of(produced: produce::Produced, callback: &str, codec: Codec<(), E>) -> Self {
+        let receivers = produced.ends.into_iter().map(|(node, end)| {
+            let result = match end.failure {
+                None => Ok(()),
+                Some(failure) => {
+                    Err(CallError::from_failure(failure, node.clone(), callback, |error| codec.error(error)))
+                }
+            };
+            ReceiverReport { node, delivered: end.delivered, result }
+        });
+        Self { sent: produced.sent, receivers: receivers.collect() }
+    }
+
     /// Whether every receiver has every item.
     pub fn is_complete(&self) -> bool {
         self.receivers.iter().all(|receiver| receiver.result.is_ok() && receiver.delivered == self.sent)

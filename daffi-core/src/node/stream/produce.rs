@@ -3,17 +3,17 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    OnError, Options, ReceiverReport, StreamReport,
+    OnError, Options,
     slot::{Slot, Taken, micros_now},
     source::Feed,
 };
 use crate::{
     link::{LinkError, Reader},
-    node::{Inner, call::Codec, error::CallError},
+    node::{Inner, error::CallError, event::Event},
     transport::{RecvStream, SendStream, StreamLost},
     wire::{
         NodeId, StreamKind,
@@ -24,51 +24,49 @@ use crate::{
     },
 };
 
+/// What became of a stream, not yet decoded: that is for the caller's thread.
+#[derive(Debug)]
+pub(super) struct Produced {
+    pub(super) sent: u64,
+    /// Each receiver's name and answer.
+    pub(super) ends: Vec<(String, ReceiverEnd)>,
+}
+
 /// Sends a stream from its source to all receivers; ends with the last receiver's answer. Cancelling the token, or dropping
 /// this, resets the stream.
-pub(super) async fn run<E: Send + 'static>(
+pub(super) async fn run(
     node: Arc<Inner>,
     callback: &'static str,
     source: Feed,
-    codec: Codec<(), E>,
     options: Options,
     cancelled: CancellationToken,
-) -> Result<StreamReport<E>, CallError<E>> {
+) -> Result<Produced, CallError> {
     tokio::select! {
         biased;
         () = cancelled.cancelled() => Err(CallError::Cancelled),
-        report = send(node, callback, source, codec, options) => report,
+        produced = send(&node, callback, source, options) => produced,
     }
 }
 
-async fn send<E>(
-    node: Arc<Inner>,
-    callback: &'static str,
-    source: Feed,
-    codec: Codec<(), E>,
-    options: Options,
-) -> Result<StreamReport<E>, CallError<E>> {
-    let link = node.link().map_err(CallError::widen)?;
+async fn send(node: &Inner, callback: &'static str, source: Feed, options: Options) -> Result<Produced, CallError> {
     if let Some(patience) = options.wait {
         // Whether or not somebody came: the look-up says so.
         let offered = node.directory.subscribe();
         let _ =
             tokio::time::timeout(patience, { offered }.wait_for(|directory| directory.has_callback(callback))).await;
     }
-    let (id, targets) = node.directory.borrow().all(callback).map_err(CallError::widen)?;
+    let link = node.link()?;
+    let (id, targets) = node.directory.borrow().all(callback)?;
     let names: HashMap<NodeId, String> = {
         let directory = node.directory.borrow();
         targets.iter().map(|target| (*target, directory.name_of(*target))).collect()
     };
     let expected = targets.len();
     let stall_millis = u64::try_from(options.stall.as_millis()).unwrap_or(u64::MAX);
-    let fail_fast = options.on_error == OnError::StopStream;
-    let request = StreamRequest { callback: id, targets, stall_millis, fail_fast };
     let mut opening = vec![StreamKind::Items as u8];
-    message::put(&request, &mut opening);
+    message::put(&StreamRequest { callback: id, targets, stall_millis }, &mut opening);
 
-    let lost = |_| CallError::ControllerLost;
-    let (mut outgoing, answers) = link.connection.open_bi().await.map_err(lost)?;
+    let (mut outgoing, answers) = link.connection.open_bi().await.map_err(|_| CallError::ControllerLost)?;
     outgoing.write(&mut [opening.into()]).await.map_err(|_| CallError::ControllerLost)?;
 
     let slot = Slot::default();
@@ -76,7 +74,7 @@ async fn send<E>(
     let _closer = Closer(slot.clone());
     source.start(slot.clone(), &node.runtimes.work);
     let credit = CreditGate::default();
-    let (ended, all_ended) = watch::channel(Vec::new());
+    let mut ends = Vec::new();
     let write = async {
         match write_items(&slot, &credit, &mut outgoing).await {
             // The receivers stopped it; their answers say why.
@@ -85,11 +83,16 @@ async fn send<E>(
         }
     };
     let read = read_answers(answers, &credit, expected, |end: ReceiverEnd| {
-        if end.failure.is_some() && fail_fast {
-            slot.end(StreamEnd::OtherReceiverFailed);
-            slot.close();
+        let receiver = names.get(&end.node).cloned().unwrap_or_default();
+        if let Some(failure) = &end.failure {
+            let reason = failure.to_string();
+            node.announce(Event::ReceiverLeft { callback: callback.into(), node: receiver.clone(), reason });
+            if options.on_error == OnError::StopStream {
+                slot.end(StreamEnd::OtherReceiverFailed);
+                slot.close();
+            }
         }
-        ended.send_modify(|ends: &mut Vec<ReceiverEnd>| ends.push(end));
+        ends.push((receiver, end));
     });
     let whole = tokio::select! {
         () = write => false,
@@ -100,25 +103,10 @@ async fn send<E>(
     }
     slot.close();
     let sent = slot.count();
-    if let Some(StreamEnd::SourceFailed { message }) = slot.ended() {
-        return Err(CallError::SourceFailed { message, sent });
+    match slot.ended() {
+        Some(StreamEnd::SourceFailed { message }) => Err(CallError::SourceFailed { message, sent }),
+        _ => Ok(Produced { sent, ends }),
     }
-    let receivers = all_ended.borrow().iter().map(|end| report(end, &names, callback, codec)).collect();
-    Ok(StreamReport { sent, receivers })
-}
-
-fn report<E>(
-    end: &ReceiverEnd,
-    names: &HashMap<NodeId, String>,
-    callback: &str,
-    codec: Codec<(), E>,
-) -> ReceiverReport<E> {
-    let node = names.get(&end.node).cloned().unwrap_or_default();
-    let result = match end.failure.clone() {
-        None => Ok(()),
-        Some(failure) => Err(CallError::from_failure(failure, node.clone(), callback, |error| codec.error(error))),
-    };
-    ReceiverReport { node, delivered: end.delivered, result }
 }
 
 /// Stops the source of a stream that is over.

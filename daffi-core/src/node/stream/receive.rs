@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     link::{LinkError, Reader},
@@ -38,8 +40,12 @@ use crate::{
     },
 };
 
-/// How often a receiver that is slow tells how far it is, so that it is not taken for stalled.
-const TELL_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How often a receiver that is slow tells how far it is, so that it is not taken for stalled. More often, if it would be
+/// taken for that sooner.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// The largest failure that is passed on, in bytes; it travels in a message that has a limit.
+const MAX_FAILURE: usize = 256 << 10;
 
 /// Accepts streams from the controller until the connection is gone. Each runs in a task of its own, which notices by itself
 /// when its connection is gone, and tells this node's user.
@@ -65,7 +71,7 @@ async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: Recv
         .await
         .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))?;
     if link.tasks.is_closed() {
-        return answer_end(&mut send, 0, Some(Failure::Stopping)).await;
+        return answer_end(&mut send, 0, Some(Failure::NodeStopping)).await;
     }
     let Some(callback) = inner.registry.find(offer.callback) else {
         return answer_end(&mut send, 0, Some(Failure::NoCallback)).await;
@@ -73,33 +79,34 @@ async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: Recv
     let producer = inner.directory.borrow().name_of(offer.producer);
     let (source, first) = reader.into_parts();
     let cancelled = link.ended.child_token();
-    // Whatever ends this future stops the callback.
-    let _guard = cancelled.clone().drop_guard();
     let (batches, queue) = mpsc::unbounded_channel();
     let progress = Arc::new(Progress::default());
     let context = Context { node: inner.clone(), deadline: None, cancelled: cancelled.clone() };
+    let tell_every = TELL_EVERY.min(Duration::from_millis(offer.stall_millis) / 4).max(Duration::from_millis(1));
     let mut worker = start_worker(&inner, callback, queue, progress.clone(), context);
 
     let taken = take_in(source, first, batches, &progress).fuse();
     let (ended, lost) = {
         let mut lost = None;
         let mut taken = std::pin::pin!(taken);
-        let mut told = std::pin::pin!(tell_progress(&progress, &mut send));
+        let mut told = std::pin::pin!(tell_progress(&progress, tell_every, &mut send).fuse());
         // The worker goes on after the last batch has come: what waits is still to be run.
         let ended = loop {
             tokio::select! {
                 ended = &mut worker => break ended,
                 taken = &mut taken => match taken {
                     Ok(()) => {}
-                    Err(LinkError::Malformed(malformed)) => return Err(malformed.into()),
+                    Err(LinkError::Malformed(malformed)) => {
+                        progress.stop(&cancelled);
+                        return Err(malformed.into());
+                    }
                     Err(LinkError::Lost(why)) => {
                         lost = Some(why);
-                        // Both: a sync callback looks at the flag between items, an async one is dropped.
-                        progress.stopped.store(true, Ordering::Relaxed);
-                        cancelled.cancel();
+                        progress.stop(&cancelled);
                     }
                 },
-                never = &mut told => match never {},
+                // The source may have ended long ago; this side of the stream still tells that nobody wants the rest.
+                () = &mut told => progress.stop(&cancelled),
             }
         };
         // The worker panics in no case; its runtime ending drops it.
@@ -109,7 +116,7 @@ async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: Recv
     let (how, failure) = match ended {
         WorkerEnd::Failed(failure) => {
             let failure = explain(failure, &callback);
-            (StreamEnded::CallbackFailed { message: describe(&failure) }, Some(failure))
+            (StreamEnded::CallbackFailed { message: failure.to_string() }, Some(failure))
         }
         WorkerEnd::Finished(end) => (end.into(), None),
         WorkerEnd::Stopped if matches!(lost, Some(StreamLost::Connection(_))) => (StreamEnded::Disconnected, None),
@@ -132,16 +139,6 @@ impl From<StreamEnd> for StreamEnded {
     }
 }
 
-/// A failure in words, for this node's own user.
-fn describe(failure: &Failure) -> String {
-    match failure {
-        Failure::App { .. } => "it returned an error".into(),
-        Failure::Panicked { message } => format!("it panicked: {message}"),
-        Failure::BadArguments { message } => format!("the item does not fit its parameter: {message}"),
-        other => format!("{other:?}"),
-    }
-}
-
 async fn read_offer(reader: &mut Reader) -> Result<StreamOffer, LinkError> {
     let [kind] = reader.bytes().await?;
     if StreamKind::from_byte(kind)? != StreamKind::Items {
@@ -151,11 +148,17 @@ async fn read_offer(reader: &mut Reader) -> Result<StreamOffer, LinkError> {
 }
 
 async fn answer_end(send: &mut SendStream, delivered: u64, failure: Option<Failure>) -> Result<(), LinkError> {
+    let failure = failure.map(|failure| match failure {
+        Failure::App { error } if error.len() > MAX_FAILURE => {
+            Failure::TooLarge { size: error.len() as u64, limit: MAX_FAILURE as u64 }
+        }
+        other => other,
+    });
     let mut bytes = Vec::new();
     Answer::Ended(ReceiverEnd { node: 0, delivered, failure }).put(&mut bytes);
     send.write(&mut [bytes.into()]).await?;
     send.finish();
-    send.settled().await;
+    send.settled().await?;
     Ok(())
 }
 
@@ -186,6 +189,12 @@ impl Default for Progress {
 impl Progress {
     fn with<T>(&self, change: impl FnOnce(&mut Window) -> T) -> T {
         change(&mut self.window.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Stops the callback: a sync one looks at the flag between items, an async one is dropped.
+    fn stop(&self, cancelled: &CancellationToken) {
+        self.stopped.store(true, Ordering::Relaxed);
+        cancelled.cancel();
     }
 
     /// The callback is through with all of these.
@@ -235,11 +244,15 @@ async fn take_in(
     }
 }
 
-/// Tells the controller how far the callback is: when enough has been finished, and now and then.
-async fn tell_progress(progress: &Progress, send: &mut SendStream) -> std::convert::Infallible {
+/// Tells the controller how far the callback is: when enough has been finished, and now and then. Ends when the controller wants
+/// no more answers, which means that nobody wants the items.
+async fn tell_progress(progress: &Progress, every: Duration, send: &mut SendStream) {
     let mut told = progress.with(|window| window.granted());
     loop {
-        let _ = timeout(TELL_EVERY, progress.due.notified()).await;
+        tokio::select! {
+            _ = timeout(every, progress.due.notified()) => {}
+            _ = send.settled() => return,
+        }
         let granted = progress.grant();
         if granted == told {
             continue;
@@ -248,8 +261,7 @@ async fn tell_progress(progress: &Progress, send: &mut SendStream) -> std::conve
         let mut bytes = Vec::new();
         Answer::Grant(granted).put(&mut bytes);
         if send.write(&mut [bytes.into()]).await.is_err() {
-            // The reading side notices too, and says why.
-            return std::future::pending().await;
+            return;
         }
     }
 }

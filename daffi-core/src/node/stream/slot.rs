@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -12,7 +13,7 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    node::stub::EncodeError,
+    node::{invoke::panic_message, stub::EncodeError},
     wire::{
         batch::{Batch, Builder, ItemError},
         item_stream::StreamEnd,
@@ -47,6 +48,8 @@ struct State {
     count: u64,
     end: Option<StreamEnd>,
     closed: bool,
+    /// The writer found nothing and waits.
+    starved: bool,
 }
 
 /// Why the source need not go on.
@@ -106,10 +109,18 @@ impl Slot {
         if state.closed {
             return Err(Stop::Closed);
         }
-        let idle = state.open.is_empty() && state.full.is_empty();
-        match state.open.push(encode) {
-            Ok(()) => state.count += 1,
-            Err(error) => {
+        // The item is encoded without the lock: that is the user's code, and the writer must not wait for it.
+        let mut open = std::mem::take(&mut state.open);
+        drop(state);
+        let pushed = catch_unwind(AssertUnwindSafe(|| open.push(encode)));
+        let mut state = self.lock();
+        state.open = open;
+        let result = match pushed {
+            Ok(Ok(())) => {
+                state.count += 1;
+                Ok(())
+            }
+            Ok(Err(error)) => {
                 let message = match error {
                     ItemError::Encode(EncodeError(message)) => format!("an item cannot be encoded: {message}"),
                     ItemError::TooLarge(size) => {
@@ -117,19 +128,23 @@ impl Slot {
                     }
                 };
                 state.end.get_or_insert(StreamEnd::SourceFailed { message });
-                self.shared.filled.notify_one();
-                return Err(Stop::Failed);
+                Err(Stop::Failed)
             }
-        }
+            Err(panic) => {
+                let message = format!("an item panicked while it was encoded: {}", panic_message(&*panic));
+                state.end.get_or_insert(StreamEnd::SourceFailed { message });
+                Err(Stop::Failed)
+            }
+        };
         if state.open.is_full() {
             let batch = state.close_batch();
             state.full.push_back(batch);
         }
-        drop(state);
-        if idle {
+        if std::mem::take(&mut state.starved) {
+            drop(state);
             self.shared.filled.notify_one();
         }
-        Ok(())
+        result
     }
 
     /// Says how the source ended. Only the first end counts.
@@ -146,6 +161,7 @@ impl Slot {
             batches.push(state.close_batch());
         }
         if batches.is_empty() {
+            state.starved = state.end.is_none();
             return state.end.clone().map_or(Taken::Nothing, Taken::End);
         }
         drop(state);
@@ -177,7 +193,7 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // An item whose encoding panics is taken back by the batch, so the state is whole.
+        // No user code runs under the lock, so nothing panics there.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -252,6 +268,21 @@ mod tests {
         }
         slot.close();
         assert!(thread.join().unwrap() <= taken + QUEUE + 1);
+    }
+
+    #[test]
+    fn an_item_that_panics_takes_nothing_with_it() {
+        let slot = Slot::default();
+        put(&slot, 1, 1).unwrap();
+        let panicking = slot.put_now(|out| {
+            out.push(2);
+            panic!("no")
+        });
+        assert_eq!(panicking, Err(Stop::Failed));
+        let Taken::Batches(batches) = slot.take() else { panic!("there is an item") };
+        let mut items = batches[0].items().unwrap();
+        assert_eq!(items.next_item().unwrap().as_deref(), Some(&[1][..]));
+        assert_eq!(items.next_item(), Ok(None));
     }
 
     #[test]

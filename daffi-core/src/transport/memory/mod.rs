@@ -3,23 +3,19 @@
 //! It keeps QUIC's promises and no better ones: streams are ordered and bounded, a closed connection loses what was on its
 //! way, and a silent one ends after [`limits::IDLE`]. All waiting goes through tokio's clock, so tests can pause time.
 
+mod pipe;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use bytes::Bytes;
-use tokio::{
-    sync::{Notify, mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, watch};
 
-use super::{CloseCode, ConnectionLost, READ_CHUNKS, StreamLost};
+pub use self::pipe::{RecvStream, SendStream};
+use super::{CloseCode, ConnectionLost};
 use crate::wire::limits;
-
-/// How much a stream holds between its two ends, like QUIC's stream window.
-const STREAM_WINDOW: usize = 1 << 20;
 
 /// A network of one process. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -164,18 +160,14 @@ impl Connection {
     }
 
     fn pipe(&self) -> (SendStream, RecvStream) {
-        let pipe = Arc::new(Pipe::default());
         let side = &self.side;
-        let send = SendStream { pipe: pipe.clone(), condition: side.condition.clone(), gone: side.gone.subscribe() };
-        let receive = RecvStream { pipe, condition: side.condition.clone(), gone: side.peer_gone.subscribe() };
-        (send, receive)
+        pipe::ends(&side.condition, &side.gone, &side.peer_gone)
     }
 
     /// The other direction's pipe: the peer sends, this side receives.
     fn reverse_pipe(&self) -> (SendStream, RecvStream) {
-        let (mut send, mut receive) = self.pipe();
-        std::mem::swap(&mut send.gone, &mut receive.gone);
-        (send, receive)
+        let side = &self.side;
+        pipe::ends(&side.condition, &side.peer_gone, &side.gone)
     }
 
     pub(super) fn open_bi(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
@@ -221,6 +213,10 @@ impl Connection {
 
     pub(super) fn peer(&self) -> &str {
         &self.side.link
+    }
+
+    pub(super) fn rtt(&self) -> Duration {
+        self.side.condition.borrow().delay * 2
     }
 
     fn check(&self) -> Result<(), ConnectionLost> {
@@ -314,179 +310,6 @@ async fn passable(condition: &mut watch::Receiver<Condition>) {
     }
 }
 
-#[derive(Debug, Default)]
-struct Pipe {
-    state: Mutex<PipeState>,
-    /// The reader waits for chunks or an end, the writer for room or a stop.
-    readable: Notify,
-    writable: Notify,
-}
-
-#[derive(Debug, Default)]
-struct PipeState {
-    chunks: VecDeque<(Instant, Bytes)>,
-    held: usize,
-    finished: bool,
-    reset: bool,
-    stopped: bool,
-    drained: bool,
-}
-
-/// The sending side of a stream.
-#[derive(Debug)]
-pub struct SendStream {
-    pipe: Arc<Pipe>,
-    condition: watch::Receiver<Condition>,
-    gone: watch::Receiver<Option<ConnectionLost>>,
-}
-
-impl SendStream {
-    pub(super) async fn write(&mut self, chunks: &mut [Bytes]) -> Result<(), StreamLost> {
-        for chunk in chunks {
-            while !chunk.is_empty() {
-                let writable = self.pipe.writable.notified();
-                {
-                    let mut state = lock(&self.pipe.state);
-                    if let Some(lost) = &*self.gone.borrow() {
-                        return Err(lost.clone().into());
-                    }
-                    if state.stopped {
-                        return Err(StreamLost::Stopped);
-                    }
-                    let room = STREAM_WINDOW.saturating_sub(state.held).min(chunk.len());
-                    if room > 0 {
-                        let arrival = Instant::now() + self.condition.borrow().delay;
-                        state.held += room;
-                        state.chunks.push_back((arrival, chunk.split_to(room)));
-                        self.pipe.readable.notify_one();
-                        continue;
-                    }
-                }
-                tokio::select! {
-                    () = writable => {}
-                    lost = lost(&mut self.gone) => return Err(lost.into()),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(&mut self) {
-        lock(&self.pipe.state).finished = true;
-        self.pipe.readable.notify_one();
-    }
-
-    pub(super) fn reset(&mut self) {
-        let mut state = lock(&self.pipe.state);
-        if !state.finished {
-            state.reset = true;
-            state.chunks.clear();
-            self.pipe.readable.notify_one();
-        }
-    }
-
-    pub(super) async fn settled(&mut self) {
-        loop {
-            let writable = self.pipe.writable.notified();
-            {
-                let state = lock(&self.pipe.state);
-                if state.drained || state.stopped || state.reset || self.gone.borrow().is_some() {
-                    return;
-                }
-            }
-            tokio::select! {
-                () = writable => {}
-                _ = lost(&mut self.gone) => return,
-            }
-        }
-    }
-}
-
-impl Drop for SendStream {
-    fn drop(&mut self) {
-        self.reset();
-    }
-}
-
-/// The receiving side of a stream.
-#[derive(Debug)]
-pub struct RecvStream {
-    pipe: Arc<Pipe>,
-    condition: watch::Receiver<Condition>,
-    gone: watch::Receiver<Option<ConnectionLost>>,
-}
-
-impl RecvStream {
-    pub(super) async fn read(&mut self, into: &mut Vec<Bytes>) -> Result<bool, StreamLost> {
-        loop {
-            let readable = self.pipe.readable.notified();
-            if let Some(lost) = &*self.gone.borrow() {
-                return Err(lost.clone().into());
-            }
-            let arrival = {
-                let mut state = lock(&self.pipe.state);
-                if state.reset {
-                    return Err(StreamLost::Reset);
-                }
-                let partitioned = self.condition.borrow().partitioned;
-                match state.chunks.front() {
-                    Some((arrival, _)) if *arrival <= Instant::now() && !partitioned => {
-                        let now = Instant::now();
-                        for _ in 0..READ_CHUNKS {
-                            match state.chunks.pop_front() {
-                                Some((arrival, chunk)) if arrival <= now => {
-                                    state.held -= chunk.len();
-                                    into.push(chunk);
-                                }
-                                Some(later) => {
-                                    state.chunks.push_front(later);
-                                    break;
-                                }
-                                None => break,
-                            }
-                        }
-                        self.pipe.writable.notify_one();
-                        return Ok(true);
-                    }
-                    Some((arrival, _)) => Some(*arrival),
-                    None if state.finished && !partitioned => {
-                        state.drained = true;
-                        self.pipe.writable.notify_one();
-                        return Ok(false);
-                    }
-                    None => None,
-                }
-            };
-            let arrived = async {
-                match arrival {
-                    Some(arrival) => {
-                        tokio::time::sleep_until(arrival).await;
-                        passable(&mut self.condition).await;
-                    }
-                    None if self.condition.borrow().partitioned => passable(&mut self.condition).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = readable => {}
-                () = arrived => {}
-                lost = lost(&mut self.gone) => return Err(lost.into()),
-            }
-        }
-    }
-
-    pub(super) fn stop(&mut self) {
-        lock(&self.pipe.state).stopped = true;
-        self.pipe.writable.notify_one();
-    }
-}
-
-impl Drop for RecvStream {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// Locks what no thread leaves half-changed: a panic elsewhere does not make it unusable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -494,7 +317,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::transport::StreamLost;
 
     async fn pair(network: &Network) -> (Connection, Connection) {
         let mut listener = network.listen("controller");
@@ -523,18 +350,6 @@ mod tests {
         answer.finish();
         assert_eq!(read_all(&mut receive).await.unwrap(), b"pong");
         assert_eq!(start.elapsed().as_millis(), 60);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_holds_no_more_than_its_window() {
-        let network = Network::new();
-        let (near, far) = pair(&network).await;
-        let mut send = near.open_uni().unwrap();
-        let large = Bytes::from(vec![1; STREAM_WINDOW + 1]);
-        let full = tokio::time::timeout(Duration::from_secs(1), send.write(&mut [large])).await;
-        assert!(full.is_err());
-        drop(far);
-        assert!(send.write(&mut [Bytes::from_static(b"x")]).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@
 //! whether the peer's address is a loopback address. Should a loopback interface have a smaller MTU, quinn notices that
 //! large datagrams do not arrive and goes back to 1,200 bytes.
 
+mod pin;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -17,19 +19,11 @@ use std::{
 };
 
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
-use rustls::{
-    CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
+use rustls::crypto::CryptoProvider;
 
+use self::pin::{PinnedController, Refusal};
 use super::{
-    CloseCode, ConnectionLost, Identity, JoinToken, RecvStream, SendStream, StreamLost,
-    identity::{SERVER_NAME, fingerprint},
+    CloseCode, ConnectionLost, Identity, JoinToken, RecvStream, SendStream, StreamLost, identity::SERVER_NAME,
 };
 use crate::wire::limits;
 
@@ -312,77 +306,6 @@ fn provider() -> Arc<CryptoProvider> {
         .clone()
 }
 
-/// Trusts the one certificate that has the pinned fingerprint, if it is valid now.
-#[derive(Debug)]
-struct PinnedController {
-    fingerprint: [u8; 32],
-    refusal: OnceLock<Refusal>,
-}
-
-#[derive(Debug)]
-enum Refusal {
-    Fingerprint,
-    Certificate(String),
-}
-
-impl PinnedController {
-    const fn new(fingerprint: [u8; 32]) -> Self {
-        Self { fingerprint, refusal: OnceLock::new() }
-    }
-}
-
-impl ServerCertVerifier for PinnedController {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        // The fingerprint is no secret: no need to compare it in constant time.
-        if fingerprint(end_entity) != self.fingerprint {
-            let _ = self.refusal.set(Refusal::Fingerprint);
-            return Err(CertificateError::ApplicationVerificationFailure.into());
-        }
-        // With the certificate itself as the only root, rustls checks its signature, its name and its dates.
-        let verified = (|| {
-            let mut roots = RootCertStore::empty();
-            roots.add(end_entity.clone().into_owned())?;
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-                .build()
-                .map_err(|error| rustls::Error::General(error.to_string()))?
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-        })();
-        verified.inspect_err(|error| {
-            let _ = self.refusal.set(Refusal::Certificate(error.to_string()));
-        })
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("QUIC has no TLS 1.2".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
 pub(super) fn both((send, receive): (quinn::SendStream, quinn::RecvStream)) -> (SendStream, RecvStream) {
     (SendStream::Quic(send), RecvStream::Quic(receive))
 }
@@ -397,6 +320,16 @@ pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost 
         LocallyClosed => ConnectionLost::ClosedHere,
         TimedOut => ConnectionLost::TimedOut,
         other => ConnectionLost::Failed(other.to_string()),
+    }
+}
+
+/// What [`SendStream::settled`] says of a stream's end.
+pub(super) fn settled(end: Result<Option<VarInt>, quinn::StoppedError>) -> Result<(), StreamLost> {
+    match end {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(StreamLost::Stopped),
+        Err(quinn::StoppedError::ConnectionLost(error)) => Err(connection_lost(&error).into()),
+        Err(quinn::StoppedError::ZeroRttRejected) => Err(StreamLost::Reset),
     }
 }
 
@@ -448,7 +381,7 @@ mod tests {
             let mut stream = node.open_uni().await.unwrap();
             stream.write(&mut [sent.clone()]).await.unwrap();
             stream.finish();
-            stream.settled().await;
+            let _ = stream.settled().await;
         };
         let receive = async {
             let mut stream = controller.accept_uni().await.unwrap();

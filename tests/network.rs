@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daffi::{CallError, Event, Network, Node, callback, callbacks};
+use daffi::{CallError, Event, Network, Node, StreamEnded, callback, callbacks};
 use daffi_core::transport::{Identity, JoinToken, Listener};
 use tokio::{sync::watch, time::Instant};
 
@@ -14,8 +14,16 @@ async fn double(a: i64) -> i64 {
 #[callback]
 async fn take(_item: u64) {}
 
+#[callback]
+async fn take_slowly(_item: u64) {
+    tokio::time::sleep(Duration::from_millis(400)).await;
+}
+
 mod remote {
     use daffi::fetcher;
+
+    #[fetcher(STREAM)]
+    pub async fn take_slowly(item: u64);
 
     #[fetcher]
     pub async fn double(a: i64) -> i64;
@@ -39,7 +47,7 @@ async fn system() -> System {
     let listener = Listener::Memory(network.listen("controller"));
     tokio::spawn(daffi_controller::serve(listener, token.clone(), stopped));
     let node = |name: &str| Node::builder().name(name).network(&network, "controller").token(token.to_string());
-    let a = node("a").callbacks(callbacks![double, take]).join().await.unwrap();
+    let a = node("a").callbacks(callbacks![double, take, take_slowly]).join().await.unwrap();
     let b = node("b").callbacks([]).join().await.unwrap();
     b.wait_process("a").await.unwrap();
     System { network, a, b, _stop: stop }
@@ -125,4 +133,25 @@ async fn losing_the_controller_ends_calls_and_streams_with_an_error() {
         tokio::join!(call, remote::take(futures_util::stream::iter(0..)).on(&b).into_future(), cut);
     assert_eq!(call, Err(CallError::ControllerLost));
     assert_eq!(stream, Err(CallError::ControllerLost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_stream_whose_source_has_ended_stops_its_receiver() {
+    let System { network: _network, a, b, _stop } = system().await;
+    let mut events = a.events();
+    let items = futures_util::stream::iter(0..100);
+    let dropped = tokio::time::timeout(Duration::from_secs(2), remote::take_slowly(items).on(&b).into_future()).await;
+    assert!(dropped.is_err());
+    let end = events.next().await;
+    let Some(Event::StreamEnded { delivered, end, .. }) = end else { panic!("{end:?}") };
+    assert_eq!(end, StreamEnded::Cancelled);
+    assert!(delivered <= 5, "{delivered} of 100 in 2 s at 0.4 s each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_receiver_is_not_taken_for_stalled() {
+    let System { network: _network, a: _a, b, _stop } = system().await;
+    let items = futures_util::stream::iter(0..20);
+    let report = remote::take_slowly(items).on(&b).stall_after(Duration::from_millis(700)).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
 }

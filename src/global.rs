@@ -1,14 +1,8 @@
 //! `Global`: this process's place in the system.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    ops::Deref,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
-use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT};
+use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
 use daffi_core::{
     node::{Callback, JoinError, Node, Op},
     transport::{JoinToken, StateDir},
@@ -37,14 +31,6 @@ pub enum StartError {
     /// The node did not join.
     #[error(transparent)]
     Join(#[from] JoinError),
-    /// The host has no address to listen on.
-    #[error("{host:?} is no address to listen on: {reason}")]
-    Host {
-        /// The host.
-        host: String,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// Neither a node nor a controller was asked for.
     #[error("there is nothing to start: `init_node(false)` needs `init_controller(true)`")]
     Nothing,
@@ -243,11 +229,11 @@ impl Builder {
                 let node = self.node.controller(self.host, self.port).join().await?;
                 return Ok(Global { node: Some(node), controller: None });
             }
-            let mut config = match self.state_dir {
-                Some(path) => Config::ephemeral(listen_address(&self.host, self.port)?).with_state(StateDir::at(path)),
-                None => Config::of_user().map_err(daffi_controller::StartError::from)?,
+            let state = match self.state_dir {
+                Some(path) => StateDir::at(path),
+                None => StateDir::of_user().map_err(daffi_controller::StartError::from)?,
             };
-            config.listen = listen_address(&self.host, self.port)?;
+            let config = Config::ephemeral(listen_address(&self.host, self.port)?).with_state(state);
             let controller = Controller::start(&config)?;
             let mut node = None;
             if self.init_node {
@@ -261,13 +247,6 @@ impl Builder {
             Ok(Global { node, controller: Some(Arc::new(controller)) })
         })
     }
-}
-
-/// The address that a host name stands for; of several the IPv4 one, since that is where nodes look first.
-fn listen_address(host: &str, port: u16) -> Result<SocketAddr, StartError> {
-    let error = |reason: String| StartError::Host { host: host.to_owned(), reason };
-    let addresses = (host, port).to_socket_addrs().map_err(|source| error(source.to_string()))?;
-    addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| error("the name has no address".into()))
 }
 
 /// Where a node of this process reaches a controller that listens on every address.

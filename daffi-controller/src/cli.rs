@@ -1,13 +1,9 @@
 //! The command line.
 
-use std::{
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use daffi_controller::{Config, DEFAULT_GRACE, DEFAULT_PORT};
+use daffi_controller::{Config, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
 use daffi_core::transport::{StateDir, StateError};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
@@ -81,15 +77,6 @@ pub(crate) enum Command {
     Token,
 }
 
-/// The host to listen at cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HostError {
-    #[error("could not look up {host:?} to listen there: {source}")]
-    LookUp { host: String, source: io::Error },
-    #[error("{host:?} has no address to listen at")]
-    NoAddress { host: String },
-}
-
 impl Cli {
     /// Where the controller's key and token are.
     pub(crate) fn state_dir(&self) -> Result<StateDir, StateError> {
@@ -98,16 +85,7 @@ impl Cli {
 
     /// What the controller needs to start.
     pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
-        Ok(Config::ephemeral(self.listen_address()?).with_state(self.state_dir()?))
-    }
-
-    /// Of several addresses the IPv4 one, since that is where nodes look first.
-    fn listen_address(&self) -> Result<SocketAddr, HostError> {
-        let host = self.host.as_str();
-        let addresses = (host, self.port)
-            .to_socket_addrs()
-            .map_err(|source| HostError::LookUp { host: host.to_owned(), source })?;
-        addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| HostError::NoAddress { host: host.to_owned() })
+        Ok(Config::ephemeral(listen_address(&self.host, self.port)?).with_state(self.state_dir()?))
     }
 }
 
@@ -118,6 +96,8 @@ fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -129,8 +109,8 @@ mod tests {
 
     #[test]
     fn localhost_is_the_ipv4_one() {
-        let cli = Cli::parse_from(["daffi-controller", "--host", "localhost", "--port", "9"]);
-        assert_eq!(cli.listen_address().unwrap(), SocketAddr::from(([127, 0, 0, 1], 9)));
+        let cli = Cli::parse_from(["daffi-controller", "--host", "localhost", "--port", "9", "--state-dir", "x"]);
+        assert_eq!(cli.config().unwrap().listen, SocketAddr::from(([127, 0, 0, 1], 9)));
     }
 
     #[test]

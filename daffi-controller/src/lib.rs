@@ -14,7 +14,7 @@ mod session;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     sync::mpsc,
     thread,
     time::Duration,
@@ -83,6 +83,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The host to listen at is none.
+    #[error("could not look up {host:?} to listen there: {reason}")]
+    Host {
+        /// The host.
+        host: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// There is no thread for it.
     #[error("could not start the controller's thread: {0}")]
     Thread(io::Error),
@@ -94,6 +102,17 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrNotAvailable => " (it is not an address of this machine)",
         _ => "",
     }
+}
+
+/// The address that a host name stands for; of several the IPv4 one, since that is the one to be written down.
+///
+/// # Errors
+///
+/// [`StartError::Host`].
+pub fn listen_address(host: &str, port: u16) -> Result<SocketAddr, StartError> {
+    let error = |reason: String| StartError::Host { host: host.to_owned(), reason };
+    let addresses = (host, port).to_socket_addrs().map_err(|source| error(source.to_string()))?;
+    addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| error("the name has no address".into()))
 }
 
 fn bind(address: SocketAddr, identity: &Identity) -> Result<(Listener, SocketAddr), StartError> {

@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod invoke;
 mod join;
+mod outgoing;
 mod pending;
 mod period;
 mod registry;

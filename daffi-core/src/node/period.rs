@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Inner,
-    call::{Codec, DefaultTimeout, Outgoing, Request, options},
+    call::options,
     context::node_for,
     error::{CallError, Never},
+    outgoing::{Codec, DefaultTimeout, Outgoing, Request},
     runtime::Op,
     stub::{DecodeError, EncodedArgs},
 };

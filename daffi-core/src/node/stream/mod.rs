@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::source::{Fallible, Source, fallible};
 use super::{
     Inner,
-    call::Codec,
     context::node_for,
     error::{CallError, Never},
+    outgoing::Codec,
     runtime::Op,
     stub::{DecodeError, EncodeError},
 };

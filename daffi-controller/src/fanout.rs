@@ -24,11 +24,7 @@ use daffi_core::{
         message,
     },
 };
-use tokio::{
-    sync::Notify,
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::{Hub, NodeLink};
@@ -54,9 +50,7 @@ pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>
 /// One stream from its header to the last receiver's answer.
 async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
     let mut reader = Reader::new(receive);
-    let request = timeout(limits::HANDSHAKE, read_request(&mut reader))
-        .await
-        .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))?;
+    let request: StreamRequest = reader.item_stream_header().await?;
     if request.targets.len() > MAX_TARGETS {
         return Err(Malformed("too many targets").into());
     }
@@ -88,14 +82,6 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
         },
         never = evict_stalled(&fanout, stall) => match never {},
     }
-}
-
-async fn read_request(reader: &mut Reader) -> Result<StreamRequest, LinkError> {
-    let [kind] = reader.bytes().await?;
-    if StreamKind::from_byte(kind)? != StreamKind::Items {
-        return Err(Malformed("not an item stream").into());
-    }
-    reader.message().await?.ok_or_else(|| Malformed("a stream without a header").into())
 }
 
 /// The state of one stream.

@@ -148,13 +148,14 @@ async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<S
     if version != preamble::VERSION {
         return Err(Rejected::Version { ours: preamble::VERSION, theirs: version });
     }
-    let hello = receive.message().await?;
-    let Some(ToController::Hello { name, secret, offers, software }) = hello else {
-        return Err(LinkError::from(Malformed("the first message is not a hello")).into());
-    };
+    let secret: [u8; preamble::SECRET] = receive.bytes().await?;
     if !token.admits(&secret) {
         return Err(Rejected::Token);
     }
+    let hello = receive.message().await?;
+    let Some(ToController::Hello { name, offers, software }) = hello else {
+        return Err(LinkError::from(Malformed("the first message is not a hello")).into());
+    };
     tracing::debug!(name, software, offers = offers.len(), "hello");
 
     let (frames, lane) = FrameSender::new();

@@ -55,13 +55,9 @@ pub(crate) fn opening(version: u16) -> Vec<u8> {
 pub(crate) fn hello(controller: &Controller, name: &str, callback: &str) -> Vec<u8> {
     let token: JoinToken = controller.token().parse().expect("a controller's token parses");
     let offer = Offer { name: callback.into(), signature: String::new(), parameters: 0, location: String::new() };
-    let hello = ToController::Hello {
-        name: name.into(),
-        secret: token.secret().to_vec(),
-        offers: vec![offer],
-        software: "a test".into(),
-    };
+    let hello = ToController::Hello { name: name.into(), offers: vec![offer], software: "a test".into() };
     let mut bytes = opening(preamble::VERSION);
+    bytes.extend_from_slice(token.secret());
     message::put(&hello, &mut bytes);
     bytes
 }

@@ -2,10 +2,11 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::{
     transport::{ConnectionLost, RecvStream, StreamLost},
-    wire::{Malformed, item_stream::Answer, message},
+    wire::{Malformed, StreamKind, item_stream::Answer, limits, message},
 };
 
 /// A stream did not carry what was expected.
@@ -64,6 +65,24 @@ impl Reader {
     /// [`LinkError`].
     pub async fn message<M: DeserializeOwned>(&mut self) -> Result<Option<M>, LinkError> {
         self.parsed(message::take).await
+    }
+
+    /// The opening of an item stream: its kind, and its header.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`]; so is an opening that takes longer than [`limits::HANDSHAKE`].
+    pub async fn item_stream_header<M: DeserializeOwned>(&mut self) -> Result<M, LinkError> {
+        let opening = async {
+            let [kind] = self.bytes().await?;
+            if StreamKind::from_byte(kind)? != StreamKind::Items {
+                return Err(LinkError::from(Malformed("not an item stream")));
+            }
+            self.message().await?.ok_or_else(|| Malformed("a stream without a header").into())
+        };
+        timeout(limits::HANDSHAKE, opening)
+            .await
+            .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))
     }
 
     /// The next answer of an item stream; `None` at the end of the stream.

@@ -330,15 +330,15 @@ async fn greet(
     inner: &Inner,
     connection: &Connection,
     socket: Option<Connector>,
-    secret: &[u8],
+    secret: &[u8; preamble::SECRET],
 ) -> Result<Session, LinkError> {
     let (mut send, receive) = connection.open_bi().await?;
     let mut receive = Reader::new(receive);
     let mut opening = vec![StreamKind::Control as u8];
     opening.extend_from_slice(&preamble::encode(preamble::VERSION));
+    opening.extend_from_slice(secret);
     let hello = ToController::Hello {
         name: inner.name.clone(),
-        secret: secret.to_vec(),
         offers: inner.registry.offers(),
         software: concat!("daffi ", env!("CARGO_PKG_VERSION")).into(),
     };

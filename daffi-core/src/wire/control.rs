@@ -44,13 +44,10 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToController {
-    /// The first message: who wants to join.
+    /// The first message: who joins. The node has shown that it knows the secret.
     Hello {
         /// The node's name.
         name: String,
-        /// The secret of the join token.
-        #[serde(with = "serde_bytes")]
-        secret: Vec<u8>,
         /// The callbacks it offers from the start.
         offers: Vec<Offer>,
         /// The software and its version, for the controller's log.
@@ -135,12 +132,7 @@ mod tests {
     #[test]
     fn every_message_round_trips() {
         let member = Member { id: 7, name: "gpu".into(), offers: vec![Offered { id: 3, offer: offer() }] };
-        round_trip(&ToController::Hello {
-            name: "gpu".into(),
-            secret: vec![0, 159, 146, 150],
-            offers: vec![offer()],
-            software: "daffi".into(),
-        });
+        round_trip(&ToController::Hello { name: "gpu".into(), offers: vec![offer()], software: "daffi".into() });
         round_trip(&ToController::Offer { offers: vec![offer()] });
         round_trip(&ToController::Leave);
         round_trip(&ToController::Alive);

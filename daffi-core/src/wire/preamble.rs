@@ -1,4 +1,5 @@
-//! The first eight bytes of the control stream, each way: they never change, whatever the protocol becomes.
+//! The first eight bytes of the control stream, each way: they never change, whatever the protocol becomes. In this version
+//! the node sends [`SECRET`] bytes behind them, the join token's secret: a controller decodes nothing of a stranger's.
 //!
 //! A controller that meets a node of another version answers with its own preamble and closes the connection with
 //! [`CloseCode::Version`](crate::transport::CloseCode::Version), so both sides can say which versions met.
@@ -7,6 +8,9 @@ use super::Malformed;
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u16 = 1;
+
+/// The length of the join token's secret in bytes.
+pub const SECRET: usize = 32;
 
 /// The length of a preamble in bytes.
 pub const LENGTH: usize = 8;

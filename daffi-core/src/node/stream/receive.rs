@@ -31,7 +31,7 @@ use crate::{
     },
     transport::{CloseCode, RecvStream, SendStream, StreamLost},
     wire::{
-        Malformed, StreamKind,
+        Malformed,
         batch::{Batch, Cutter, Items},
         credit::{Credit, Window},
         failure::Failure,
@@ -67,9 +67,7 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
 
 async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
     let mut reader = Reader::new(receive);
-    let offer = timeout(limits::HANDSHAKE, read_offer(&mut reader))
-        .await
-        .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))?;
+    let offer: StreamOffer = reader.item_stream_header().await?;
     if link.tasks.is_closed() {
         return answer_end(&mut send, 0, Some(Failure::NodeStopping)).await;
     }
@@ -137,14 +135,6 @@ impl From<StreamEnd> for StreamEnded {
             StreamEnd::Unknown => Self::Cancelled,
         }
     }
-}
-
-async fn read_offer(reader: &mut Reader) -> Result<StreamOffer, LinkError> {
-    let [kind] = reader.bytes().await?;
-    if StreamKind::from_byte(kind)? != StreamKind::Items {
-        return Err(Malformed("not an item stream").into());
-    }
-    reader.message().await?.ok_or_else(|| Malformed("a stream without a header").into())
 }
 
 async fn answer_end(send: &mut SendStream, delivered: u64, failure: Option<Failure>) -> Result<(), LinkError> {

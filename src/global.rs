@@ -1,6 +1,6 @@
 //! `Global`: this process's place in the system.
 
-use std::{net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
 use daffi_core::{
@@ -22,7 +22,7 @@ pub struct Global {
 }
 
 /// A [`Global`] did not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The controller did not start.
@@ -34,6 +34,13 @@ pub enum StartError {
     /// Neither a node nor a controller was asked for.
     #[error("there is nothing to start: `init_node(false)` needs `init_controller(true)`")]
     Nothing,
+}
+
+/// The sentence itself: it is what a `main` prints that returns the error.
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Global {

@@ -243,7 +243,7 @@ impl CallError {
 }
 
 /// Why a node did not join, or no longer takes part.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// No join token was given and none was found.
@@ -330,6 +330,13 @@ pub enum JoinError {
         /// Why.
         reason: String,
     },
+}
+
+/// The sentence itself: it is what a `main` prints that returns the error.
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 fn who_offers_not(node: &Option<String>) -> String {

@@ -17,6 +17,7 @@ mod stream;
 pub mod stub;
 
 use std::{
+    fmt,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -87,7 +88,7 @@ pub(crate) enum State {
 }
 
 /// Waiting for a node or callback took too long.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
     /// It did not appear in time.
@@ -106,6 +107,13 @@ pub enum WaitError {
         /// What was waited for.
         what: String,
     },
+}
+
+/// The sentence itself: it is what a `main` prints that returns the error.
+impl fmt::Debug for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Node {
@@ -280,8 +288,8 @@ impl What {
     }
 }
 
-impl std::fmt::Display for What {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process(name) => write!(f, "node {name:?}"),
             Self::Function(name) => write!(f, "callback {name:?}"),

@@ -42,7 +42,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    open: Builder,
+    /// `None` while an item is being encoded into it.
+    open: Option<Builder>,
     full: VecDeque<Batch>,
     /// How many items were put in.
     count: u64,
@@ -110,11 +111,12 @@ impl Slot {
             return Err(Stop::Closed);
         }
         // The item is encoded without the lock: that is the user's code, and the writer must not wait for it.
-        let mut open = std::mem::take(&mut state.open);
+        let mut open = state.open.take().unwrap_or_default();
         drop(state);
         let pushed = catch_unwind(AssertUnwindSafe(|| open.push(encode)));
         let mut state = self.lock();
-        state.open = open;
+        let full = open.is_full();
+        state.open = Some(open);
         let result = match pushed {
             Ok(Ok(())) => {
                 state.count += 1;
@@ -136,9 +138,9 @@ impl Slot {
                 Err(Stop::Failed)
             }
         };
-        if state.open.is_full() {
+        if full {
             let batch = state.close_batch();
-            state.full.push_back(batch);
+            state.full.extend(batch);
         }
         if std::mem::take(&mut state.starved) {
             drop(state);
@@ -157,9 +159,7 @@ impl Slot {
     pub(super) fn take(&self) -> Taken {
         let mut state = self.lock();
         let mut batches: Vec<_> = state.full.drain(..).collect();
-        if !state.open.is_empty() {
-            batches.push(state.close_batch());
-        }
+        batches.extend(state.close_batch());
         if batches.is_empty() {
             state.starved = state.end.is_none();
             return state.end.clone().map_or(Taken::Nothing, Taken::End);
@@ -203,9 +203,11 @@ impl State {
         !self.closed && self.full.len() >= QUEUE
     }
 
-    fn close_batch(&mut self) -> Batch {
-        let waiting = self.open.count();
-        self.open.close(self.count - u64::from(waiting), micros_now())
+    /// The open batch, closed, if there are items in it.
+    fn close_batch(&mut self) -> Option<Batch> {
+        let open = self.open.as_mut().filter(|open| !open.is_empty())?;
+        let waiting = open.count();
+        Some(open.close(self.count - u64::from(waiting), micros_now()))
     }
 }
 

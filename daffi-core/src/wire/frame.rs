@@ -76,6 +76,9 @@ const BROADCAST: u8 = 1;
 const REPLY: u8 = 2;
 const CANCEL: u8 = 3;
 
+/// The width of a frame's length as this crate writes it.
+const LENGTH: usize = 4;
+
 /// The largest frame, length excluded.
 pub const MAX_FRAME: usize = limits::MAX_HEAD + limits::MAX_PAYLOAD;
 
@@ -106,11 +109,13 @@ impl Frame {
 
 /// Appends a frame of `head` and `payload` to `out`; the payload is copied once.
 pub fn put(head: &Head, payload: &[u8], out: &mut Vec<u8>) {
-    let mut encoded = Vec::with_capacity(32);
-    head.put(&mut encoded);
-    varint::put((encoded.len() + payload.len()) as u64, out);
-    out.extend_from_slice(&encoded);
+    // The length is written last, into a padded place: it is known only when the head has been encoded.
+    let start = out.len();
+    out.extend_from_slice(&[0; LENGTH]);
+    head.put(out);
     out.extend_from_slice(payload);
+    let length = (out.len() - start - LENGTH) as u64;
+    varint::write_padded(length, &mut out[start..start + LENGTH]);
 }
 
 impl Head {

@@ -1,4 +1,5 @@
-//! Every limit of the protocol, in one place. What exceeds one is answered with a typed error, never by growing.
+//! Every limit of the protocol, in one place. What exceeds one is refused, with a typed error or with the end of the connection,
+//! and never answered by growing.
 
 use std::time::Duration;
 

@@ -1,0 +1,1 @@
+//! Cameras, through V4L2.

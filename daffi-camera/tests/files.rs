@@ -156,6 +156,15 @@ fn keeps_the_pace() {
 }
 
 #[test]
+fn nobody_waits_for_a_century() {
+    let scratch = Scratch::new();
+    let path = scratch.file("slow.y4m", b"YUV4MPEG2 W1 H1 F1:4294967295 Cmono\nFRAME\n0FRAME\n1");
+    let error = file::open(&path, &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("a frame every 4294967295 s; choose another speed"), "{error}");
+    assert_eq!(file::open(&path, &full()).unwrap().count(), 2);
+}
+
+#[test]
 fn what_cannot_be_opened_is_named() {
     let scratch = Scratch::new();
     let open = |path: &Path| file::open(path, &full()).unwrap_err();

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{HeaderError, MAX_FRAME_BYTES};
-use crate::{CaptureError, InvalidFrame};
+use crate::{CaptureError, InvalidFrame, Rate};
 
 /// The file was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,14 @@ pub enum OpenError {
         /// What is wrong.
         #[source]
         error: HeaderError,
+    },
+    /// By its own rate, each frame would be waited for longer than [`LONGEST_WAIT`](super::LONGEST_WAIT).
+    #[error("{} is said to have a frame every {:.0} s; choose another speed than its own", path.display(), 1.0 / rate.fps())]
+    Slow {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        rate: Rate,
     },
     /// It is neither y4m nor JPEGs, and the program that reads everything else could not be started.
     #[error(

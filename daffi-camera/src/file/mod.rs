@@ -11,7 +11,7 @@ mod mjpeg;
 mod reader;
 mod y4m;
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 pub use error::{FrameError, OpenError};
 pub use mjpeg::MjpegReader;
@@ -28,6 +28,9 @@ pub const DEFAULT_RATE: Rate = match Rate::new(30, 1) {
     Some(rate) => rate,
     None => unreachable!(),
 };
+
+/// How long a frame is waited for at a file's own rate. A header can ask for a century.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How a file is read.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +69,10 @@ pub fn open(path: impl Into<PathBuf>, options: &Options) -> Result<FileSource, O
     let ffmpeg = options.ffmpeg.clone().unwrap_or_else(|| "ffmpeg".into());
     let (reader, first) = Reader::open(&path, &ffmpeg)?;
     let rate = match options.speed {
-        Speed::Own => Some(reader.rate().unwrap_or(DEFAULT_RATE)),
+        Speed::Own => match reader.rate().unwrap_or(DEFAULT_RATE) {
+            rate if rate.due(1) > LONGEST_WAIT => return Err(OpenError::Slow { path, rate }),
+            rate => Some(rate),
+        },
         Speed::At(rate) => Some(rate),
         Speed::Full => None,
     };

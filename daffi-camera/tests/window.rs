@@ -3,6 +3,8 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "window/figures.rs"]
+mod figures;
 #[path = "window/marks.rs"]
 mod marks;
 #[path = "window/program.rs"]

@@ -23,8 +23,9 @@ const REPAINT: Duration = Duration::from_millis(250);
 /// What the window has before its first frame: what most cameras' pictures fit.
 const FIRST_SIZE: (u32, u32) = (640, 360);
 
-/// What a first frame is not shown larger than: a window of that size fits any screen.
-const LARGEST: (u32, u32) = (1_280, 720);
+/// What a first frame is not shown larger than: two windows of that size fit side by side on most screens, and what a frame costs
+/// the X server grows with the window.
+const LARGEST: (u32, u32) = (960, 540);
 
 /// An open window.
 pub(super) struct View {
@@ -165,15 +166,15 @@ mod tests {
         assert_eq!(fitting((256, 144)), (512, 288));
         assert_eq!(fitting((160, 120)), (480, 360));
         assert_eq!(fitting((640, 480)), (640, 480));
-        assert_eq!(fitting((1_280, 720)), (1_280, 720));
-        assert_eq!(fitting((1_920, 1_080)), (1_280, 720));
-        assert_eq!(fitting((1_080, 1_920)), (405, 720));
+        assert_eq!(fitting((960, 540)), (960, 540));
+        assert_eq!(fitting((1_280, 720)), (960, 540));
+        assert_eq!(fitting((1_080, 1_920)), (304, 540));
     }
 
     #[test]
     fn no_window_is_without_pixels() {
-        assert_eq!(fitting((65_535, 1)), (1_280, 1));
-        assert_eq!(fitting((1, 65_535)), (1, 720));
+        assert_eq!(fitting((65_535, 1)), (960, 1));
+        assert_eq!(fitting((1, 65_535)), (1, 540));
         assert_eq!(fitting((1, 1)), (360, 360));
     }
 }

@@ -33,7 +33,7 @@ impl WindowOptions {
 ///
 /// The window opens at once, with a neutral picture of 640x360 pixels and the title `process2: waiting for frames`. If the first
 /// frame wants another size, a window of that size replaces it: small pictures are shown as many times as large as 640x360 has
-/// room for, large ones not above 1280x720. With [`size`](WindowOptions::size) it stays as it is. Users may resize it as they
+/// room for, large ones not above 960x540. With [`size`](WindowOptions::size) it stays as it is. Users may resize it as they
 /// like: the picture keeps its aspect, between black borders.
 ///
 /// Once a second the title tells the state: `process2: 60.0 fps, 3.1 ms, 0 missed`, which is frames drawn and the median of their

@@ -45,6 +45,11 @@ impl Program {
         Self { child: Some(command(role, display).spawn().expect("the program starts")) }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it is there until it has ended").id()
+    }
+
     /// Has it show a frame.
     pub(crate) fn request_frame(&mut self) {
         self.tell("show");

@@ -98,5 +98,7 @@ impl Wake for Unpark {
 
 fn report(screen: &Screen) {
     let shown = screen.shown();
-    println!("@shown {} frames, {} skipped, {} missed", shown.frames(), shown.skipped(), shown.missed());
+    let [p50, p99] = [0.5, 0.99].map(|part| shown.latency(part).unwrap_or_default());
+    let (frames, skipped, missed) = (shown.frames(), shown.skipped(), shown.missed());
+    println!("@shown {frames} frames, {skipped} skipped, {missed} missed, latency p50 {p50:?}, p99 {p99:?}");
 }

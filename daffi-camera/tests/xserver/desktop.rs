@@ -28,6 +28,12 @@ impl XServer {
         soon(&format!("a window shows up whose title begins with {title:?}"), || self.windows(title).first().copied())
     }
 
+    /// The same for a window that shows frames, by what its title says. The one that waits for frames may be another.
+    pub(crate) fn window_with_frames(&self, title: &str) -> Window {
+        let has_frames = |window: &Window| self.title(*window).is_some_and(|title| title.contains(" fps, "));
+        soon(&format!("a window of {title} shows frames"), || self.windows(title).into_iter().find(has_frames))
+    }
+
     /// The windows that can be seen and whose titles begin with this.
     pub(crate) fn windows(&self, title: &str) -> Vec<Window> {
         let mut found = Vec::new();

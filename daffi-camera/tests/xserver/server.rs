@@ -63,6 +63,11 @@ impl XServer {
         Some(Self { child, display, connection, root })
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What DISPLAY is to be for its clients.
     pub(crate) fn display(&self) -> &str {
         &self.display

@@ -67,12 +67,13 @@ impl WindowError {
     }
 }
 
-/// Finds out whether a display is named at all, which minifb does not tell from one that does not answer.
+/// Finds out whether a display is named at all, which a program may want to know before it plans for windows. Whether the display
+/// answers shows itself when a window is opened. Where displays have no names, as on macOS and Windows, there is one.
 ///
 /// # Errors
 ///
 /// [`WindowError::NoDisplay`].
-pub(super) fn check_display() -> Result<(), WindowError> {
+pub fn check_display() -> Result<(), WindowError> {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let needs_x = cfg!(all(unix, not(target_os = "macos")));
     if needs_x && !is_set("DISPLAY") {

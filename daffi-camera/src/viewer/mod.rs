@@ -13,7 +13,7 @@ mod snapshot;
 mod view;
 mod window;
 
-pub use error::WindowError;
+pub use error::{WindowError, check_display};
 pub use screen::{Closed, Screen, ShowError};
 pub use shown::Shown;
 pub use snapshot::{SnapshotError, save_png};

@@ -4,6 +4,7 @@ use std::{
     env, fs,
     io::Write,
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
 };
 
 use crate::{roles::ROLE, xserver::soon};
@@ -86,10 +87,12 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // If it has ended already, that is as good.
-            let _ = child.kill();
-            let _ = child.wait();
+        let Some(mut child) = self.child.take() else { return };
+        // If it has ended already, that is as good.
+        let _ = child.kill();
+        let output = child.wait_with_output();
+        if let Some(output) = output.ok().filter(|_| thread::panicking()) {
+            eprintln!("the program said: {}", String::from_utf8_lossy(&output.stderr));
         }
     }
 }

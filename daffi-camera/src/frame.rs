@@ -56,7 +56,7 @@ impl PixelFormat {
     /// How many bytes a picture of that height has if its first plane has rows of `stride` bytes; none if it is compressed.
     ///
     /// The planes of I420 and I422 have rows of half the stride, rounded up.
-    const fn picture_bytes(self, stride: u32, height: u32) -> u64 {
+    pub(crate) const fn picture_bytes(self, stride: u32, height: u32) -> u64 {
         let (stride, height) = (stride as u64, height as u64);
         let first = stride * height;
         match self {

@@ -1,1 +1,0 @@
-//! Cameras, through V4L2.

@@ -1,0 +1,55 @@
+//! Cameras that cannot be opened.
+
+use daffi_camera::{
+    PixelFormat,
+    v4l2::{Camera, OpenError},
+};
+
+use crate::guest::{enter, frames, options, set};
+
+#[test]
+#[ignore = "runs in the virtual machine of tests/vm/run"]
+fn a_camera_serves_one_at_a_time() {
+    enter();
+    let mut first = Camera::open(&options()).unwrap();
+    let error = Camera::open(&options()).unwrap_err();
+    assert!(matches!(error, OpenError::Busy { .. }), "{error}");
+    assert!(error.to_string().starts_with("/dev/video0 is in use: end the program"), "{error}");
+    frames(&mut first, 5);
+    drop(first);
+    frames(&mut Camera::open(&options()).unwrap(), 1);
+}
+
+#[test]
+#[ignore = "runs in the virtual machine of tests/vm/run"]
+fn what_a_driver_refuses_at_the_start_is_told_and_can_be_tried_again() {
+    enter();
+    for (control, action) in [
+        ("Inject VIDIOC_REQBUFS Error", "getting buffers"),
+        ("Inject VIDIOC_QBUF Error", "queueing a buffer"),
+        ("Inject VIDIOC_STREAMON Error", "starting the stream"),
+    ] {
+        set(control, 1);
+        let error = Camera::open(&options()).unwrap_err();
+        assert!(matches!(error, OpenError::System { action: told, .. } if told == action), "{control}: {error}");
+        frames(&mut Camera::open(&options()).unwrap(), 1);
+    }
+}
+
+#[test]
+#[ignore = "runs in the virtual machine of tests/vm/run"]
+fn what_is_no_camera_is_told() {
+    enter();
+    let open = |path: &str| Camera::open(&options().device(path)).unwrap_err();
+    assert!(matches!(open("/dev/video7"), OpenError::NotFound { .. }));
+    assert!(matches!(open("/dev/null"), OpenError::NotACamera { .. }));
+    assert!(matches!(open("/dev"), OpenError::NotACamera { .. }));
+}
+
+#[test]
+#[ignore = "runs in the virtual machine of tests/vm/run"]
+fn a_format_that_it_has_not_is_told_with_those_that_it_has() {
+    enter();
+    let error = Camera::open(&options().formats([PixelFormat::Jpeg])).unwrap_err();
+    assert!(matches!(&error, OpenError::NoFormat { offered, .. } if offered.contains(&"YUYV".to_owned())), "{error}");
+}

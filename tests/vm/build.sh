@@ -1,0 +1,37 @@
+# What runs in the machine and is no package.
+
+# The programs in the guest's /bin, and where each was built.
+declare -A programs
+
+# One program a line; those of other packages are added here.
+build_programs() {
+    programs[vivid]=$(built test -p daffi-camera --features v4l2 --test vivid --no-run)
+}
+
+# Builds with cargo and prints where the executable is.
+built() {
+    local command=$1 messages
+    shift
+    messages=$(cd "$repo" && LD_LIBRARY_PATH=$clang_libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+        cargo "$command" --locked --message-format json-render-diagnostics "$@")
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$messages" | tail -n 1
+}
+
+# The module gives JPEG, which vivid does not.
+build_loopback() {
+    [[ -f $cache/loopback/v4l2loopback.ko ]] && return
+    local headers=$cache/headers/usr
+    rm -rf "$cache/loopback" && mkdir -p "$cache/loopback/lib"
+    cp "$headers"/src/v4l2loopback-*/v4l2loopback*.[ch] "$cache/loopback"
+    echo 'obj-m := v4l2loopback.o' >"$cache/loopback/Kbuild"
+    # The kernel's own tools need these, which may not be installed.
+    cp -L "$root"/usr/lib/x86_64-linux-gnu/libelf.so.1 "$root"/lib/x86_64-linux-gnu/libz.so.1 "$cache/loopback/lib"
+    local make
+    make=$(command -v make || echo "$root/usr/bin/make")
+    if ! LD_LIBRARY_PATH=$cache/loopback/lib "$make" -C "$headers"/src/linux-headers-*-amd64 M="$cache/loopback" modules \
+        >"$cache/loopback/log" 2>&1; then
+        say "v4l2loopback was not built:"
+        cat "$cache/loopback/log" >&2
+        return 1
+    fi
+}

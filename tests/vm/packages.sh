@@ -17,13 +17,30 @@ packages() {
     stamp=$(cksum <"$here/packages.sh")
     if [[ ! -f $cache/unpacked || $(<"$cache/unpacked") != "$stamp" ]]; then
         rm -rf "$root" "$kernel" "$cache/headers" "$cache/loopback"
-        refresh_lists
-        unpack_root
-        unpack_kernel
-        unpack_headers
+        fetch_and_unpack
         printf '%s\n' "$stamp" >"$cache/unpacked"
     fi
-    unpack_clang
+    provide_clang
+}
+
+fetch_and_unpack() {
+    local image headers tools building
+    refresh_lists
+    image=$(concrete linux-image-amd64)
+    headers=$(concrete linux-headers-amd64)
+    # What only installing needs is left out.
+    tools=$(closure qemu-system-x86 iproute2 xz-utils make | grep -vxE 'iso-codes|ipxe-qemu|adduser|passwd|debconf|libpam-.*')
+    building=$(depends "$headers" | grep -v compiler)
+    download "$image" "$headers" busybox-static v4l2loopback-dkms $tools $building
+
+    unpack "$root" busybox-static $tools &
+    local unpacking=$!
+    unpack_kernel "$image"
+    unpack "$cache/headers" "$headers" $building v4l2loopback-dkms
+    # It is made for being installed.
+    sed -i "s|/usr/src|$cache/headers/usr/src|" "$cache/headers/usr/src/$headers/Makefile"
+    wait "$unpacking"
+    extract_vmlinux
 }
 
 # Runs an unpacked program with the libraries that were unpacked with it.
@@ -40,43 +57,28 @@ refresh_lists() {
     fi
 }
 
-unpack_root() {
-    local names
-    # Documents, and what only installing needs.
-    names=$(closure qemu-system-x86 iproute2 xz-utils make | grep -vxE 'iso-codes|ipxe-qemu|adduser|passwd|debconf|libpam-.*')
-    unpack "$root" busybox-static $names
-}
-
 unpack_kernel() {
-    local image
-    image=$(concrete linux-image-amd64)
-    download "$image"
     mkdir -p "$kernel"
-    dpkg-deb --fsys-tarfile "$cache/debs/$image"_*.deb | tar -x -C "$kernel" --wildcards \
+    dpkg-deb --fsys-tarfile "$cache/debs/$1"_*.deb | tar -x -C "$kernel" --wildcards \
         './boot/vmlinuz-*' '*/kernel/drivers/media/common/*' '*/kernel/drivers/media/mc/*' \
         '*/kernel/drivers/media/v4l2-core/*' '*/kernel/drivers/media/cec/core/*' '*/kernel/drivers/media/rc/rc-core.ko' \
         '*/kernel/drivers/media/test-drivers/*' '*/kernel/net/sched/sch_netem.ko'
-    # The kernel proper is compressed inside of a loader. Booted without that loader, the machine is up in a third of the time.
-    # What looks like the beginning of an xz file elsewhere gives nothing.
+}
+
+# The kernel proper is compressed inside of a loader. Booted without that loader, the machine is up in a third of the time.
+extract_vmlinux() {
     local offset
+    # What only looks like the beginning of an xz file gives nothing.
     for offset in $(grep -aobP '\xfd7zXZ\x00' "$kernel"/boot/vmlinuz-* | cut -d: -f1); do
         tail -c +$((offset + 1)) "$kernel"/boot/vmlinuz-* | unpacked usr/bin/xz -dc --single-stream >"$kernel/vmlinux" 2>/dev/null || true
         [[ -s $kernel/vmlinux ]] && return
     done
-    say "there is no xz-compressed kernel in $image: see unpack_kernel in tests/vm/packages.sh"
+    say "there is no kernel compressed by xz in $(ls "$kernel/boot"): see extract_vmlinux in tests/vm/packages.sh"
     return 1
 }
 
-unpack_headers() {
-    local headers
-    headers=$(concrete linux-headers-amd64)
-    unpack "$cache/headers" "$headers" $(depends "$headers" | grep -v compiler) v4l2loopback-dkms
-    # It is made for being installed.
-    sed -i "s|/usr/src|$cache/headers/usr/src|" "$cache/headers/usr/src/$headers/Makefile"
-}
-
 # The v4l crate takes libclang to build. Where it is looked for is the rule of clang-sys.
-unpack_clang() {
+provide_clang() {
     if [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
         compgen -G '/usr/lib/x86_64-linux-gnu/libclang*.so*' >/dev/null; then
         return
@@ -84,7 +86,10 @@ unpack_clang() {
     if [[ ! -d $cache/clang ]]; then
         refresh_lists
         # The machine's own C library has to stay the one in use.
-        unpack "$cache/clang.part" $(closure libclang1 | grep -vxE 'libc6|libgcc-s1|gcc-.*-base|libstdc\+\+6|libcrypt1')
+        local names
+        names=$(closure libclang1 | grep -vxE 'libc6|libgcc-s1|gcc-.*-base|libstdc\+\+6|libcrypt1')
+        download $names
+        unpack "$cache/clang.part" $names
         mv "$cache/clang.part" "$cache/clang"
     fi
     export LIBCLANG_PATH
@@ -115,7 +120,6 @@ download() {
 unpack() {
     local folder=$1 name
     shift
-    download "$@"
     mkdir -p "$folder"
     for name in "$@"; do
         dpkg-deb --fsys-tarfile "$cache/debs/$name"_*.deb |

@@ -1,8 +1,10 @@
 //! Cameras that cannot be opened.
 
+use std::{env, os::unix::process::CommandExt as _, process::Command};
+
 use daffi_camera::{
     PixelFormat,
-    v4l2::{Camera, OpenError},
+    v4l2::{Camera, OpenError, devices},
 };
 
 use crate::guest::{enter, frames, options, set};
@@ -52,4 +54,24 @@ fn a_format_that_it_has_not_is_told_with_those_that_it_has() {
     enter();
     let error = Camera::open(&options().formats([PixelFormat::Jpeg])).unwrap_err();
     assert!(matches!(&error, OpenError::NoFormat { offered, .. } if offered.contains(&"YUYV".to_owned())), "{error}");
+}
+
+#[test]
+#[ignore = "runs in the virtual machine of tests/vm/run"]
+fn a_user_who_may_not_use_cameras_is_told() {
+    const UNPRIVILEGED: &str = "DAFFI_UNPRIVILEGED";
+    if env::var_os(UNPRIVILEGED).is_some() {
+        for error in [Camera::open(&options()).unwrap_err(), devices().unwrap_err()] {
+            assert!(matches!(error, OpenError::PermissionDenied { .. }), "{error}");
+        }
+        return;
+    }
+    enter();
+    // This very test, by somebody else.
+    let test = "errors::a_user_who_may_not_use_cameras_is_told";
+    let mut again = Command::new(env::current_exe().unwrap());
+    again.args(["--ignored", "--exact", test]).env(UNPRIVILEGED, "1").uid(65_534);
+    let output = again.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }

@@ -40,7 +40,7 @@ fn a_stall_times_out_and_then_goes_on() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn a_camera_slower_than_the_time_out_still_gives_its_frames() {
     enter();
-    let slow = options().rate(Rate::new(1, 1).unwrap()).timeout(Duration::from_millis(300));
+    let slow = options().rate(Rate::new(2, 1).unwrap()).timeout(Duration::from_millis(150));
     let mut camera = Camera::open(&slow).unwrap();
     let mut time_outs = 0;
     let mut all = Vec::new();
@@ -51,7 +51,7 @@ fn a_camera_slower_than_the_time_out_still_gives_its_frames() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(time_outs >= 2, "{time_outs} time-outs at a frame a second");
+    assert!(time_outs >= 2, "{time_outs} time-outs at two frames a second");
     assert_all_accounted_for(&camera, &all);
 }
 

@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn coded_video_is_whole_though_its_pixels_differ() {
-        let mut encoder = Encoder::new("jpeg:40".parse::<Codec>().unwrap());
+        let mut encoder = Encoder::new("jpeg:40".parse::<Codec>().unwrap(), None);
         let mut packed = frames(5).iter().map(|frame| encoder.encode(frame).unwrap()).collect::<Vec<_>>();
         assert!(arrived(&packed).intact);
         let cut = packed[3].data().slice(..500);

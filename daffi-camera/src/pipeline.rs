@@ -1,7 +1,7 @@
 //! What a producer does to each frame before it is sent.
 
 use crate::{
-    Frame, Percent, Scaler,
+    Frame, Percent, Rate, Scaler,
     codec::{Codec, CodecError, Decoder, Encoder},
 };
 
@@ -16,9 +16,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// To that part of their size, and packed that way.
-    pub fn new(percent: Percent, codec: Codec) -> Self {
-        let (decoder, scaler, encoder) = (Decoder::new(), Scaler::new(percent), Encoder::new(codec));
+    /// To that part of their size, and packed that way. The rate is the one at which frames will come, if it is known.
+    pub fn new(percent: Percent, codec: Codec, rate: Option<Rate>) -> Self {
+        let (decoder, scaler, encoder) = (Decoder::new(), Scaler::new(percent), Encoder::new(codec, rate));
         Self { percent, codec, decoder, scaler, encoder }
     }
 
@@ -35,6 +35,11 @@ impl Pipeline {
         let raw = if frame.format().is_raw() { frame.clone() } else { self.decoder.decode(frame)? };
         self.encoder.encode(&self.scaler.scale(&raw)?)
     }
+
+    /// Makes the next frame a [sync frame](Frame::is_sync), for somebody who joins.
+    pub const fn force_sync(&mut self) {
+        self.encoder.force_sync();
+    }
 }
 
 #[cfg(test)]
@@ -48,7 +53,7 @@ mod tests {
 
     #[test]
     fn frames_are_scaled_and_packed() {
-        let mut pipeline = Pipeline::new(Percent::new(50).unwrap(), Codec::Jpeg(Quality::default()));
+        let mut pipeline = Pipeline::new(Percent::new(50).unwrap(), Codec::Jpeg(Quality::default()), None);
         let sent = pipeline.process(&frame()).unwrap();
         assert_eq!((sent.size(), sent.format()), ((20, 10), PixelFormat::Jpeg));
         let again = pipeline.process(&sent).unwrap();
@@ -57,10 +62,10 @@ mod tests {
 
     #[test]
     fn a_cameras_jpeg_goes_out_as_it_came() {
-        let mut pipeline = Pipeline::new(Percent::ORIGINAL, Codec::Jpeg(Quality::default()));
+        let mut pipeline = Pipeline::new(Percent::ORIGINAL, Codec::Jpeg(Quality::default()), None);
         let packed = pipeline.process(&frame()).unwrap();
         assert_eq!(pipeline.process(&packed).unwrap(), packed);
-        let raw = Pipeline::new(Percent::ORIGINAL, Codec::Raw).process(&packed).unwrap();
+        let raw = Pipeline::new(Percent::ORIGINAL, Codec::Raw, None).process(&packed).unwrap();
         assert_eq!(raw.format(), PixelFormat::Rgb8);
     }
 }

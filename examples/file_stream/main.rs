@@ -13,9 +13,13 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 mod block;
+mod controller;
+#[path = "../common/processes.rs"]
 mod processes;
 mod receiver;
 mod sender;
+#[path = "../common/signals.rs"]
+mod signals;
 mod summary;
 
 /// Copies a file to several processes at once, as a stream of blocks, and compares the checksums
@@ -56,7 +60,7 @@ enum Part {
 fn main() -> ExitCode {
     let mut options = Options::parse();
     let played = match options.part.take() {
-        Some(Part::Controller) => processes::controller(&options.host, options.port).map(|()| true),
+        Some(Part::Controller) => controller::run(&options.host, options.port).map(|()| true),
         Some(Part::Receiver { name, copy }) => receiver::run(&options.host, options.port, &name, &copy).map(|()| true),
         None => send(&options),
     };

@@ -13,7 +13,8 @@ use daffi::{Global, callback};
 
 use crate::{
     block::{Block, Sum, Summing},
-    processes::{say, until_the_sender_is_through},
+    controller::say,
+    processes::until_the_starter_is_through,
 };
 
 /// What is there of the copy.
@@ -60,7 +61,7 @@ pub(crate) fn run(host: &str, port: u16, name: &str, path: &Path) -> Result<(), 
         .start()
         .wait()?;
     say("joined")?;
-    until_the_sender_is_through();
+    until_the_starter_is_through();
     g.stop().wait();
     Ok(())
 }

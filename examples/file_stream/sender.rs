@@ -16,6 +16,7 @@ use crate::{
     Options,
     block::{self, Block, Sum, Summing},
     processes::Processes,
+    signals::interrupted,
     summary::{Copied, PeakRss, Summary, peak_rss_mib},
 };
 
@@ -157,19 +158,4 @@ fn make_file(path: &Path) -> io::Result<()> {
         file.write_all(&block)?;
     }
     Ok(())
-}
-
-/// Waits until somebody wants the program to end.
-async fn interrupted() -> io::Result<&'static str> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            pressed = tokio::signal::ctrl_c() => pressed.map(|()| "Ctrl-C"),
-            _ = terminate.recv() => Ok("a signal to terminate"),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map(|()| "Ctrl-C")
 }

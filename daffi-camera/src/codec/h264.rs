@@ -15,7 +15,7 @@ use openh264::{
 };
 
 use self::planes::{codable, coded_size, cut, planes};
-use crate::{Frame, InvalidFrame, PixelFormat, Rate};
+use crate::{ConvertError, Frame, InvalidFrame, PixelFormat, Rate};
 
 /// The rate that an encoder reckons with if it is told none.
 const USUAL_RATE: f64 = 30.0;
@@ -36,14 +36,6 @@ const MAX_UNIT: usize = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum H264Error {
-    /// Only I420 and RGB frames are encoded, and only H.264 frames decoded.
-    #[error("{format} frames cannot be {what}; convert them first")]
-    Format {
-        /// What the frame has.
-        format: PixelFormat,
-        /// What was to be done with it.
-        what: &'static str,
-    },
     /// A picture is larger than H.264 allows.
     #[error(
         "a picture of {width}x{height} pixels is too large for H.264, which takes 3840x2160 or 2160x3840; scale it down"
@@ -90,9 +82,12 @@ pub enum H264Error {
     /// The picture is none.
     #[error("{0}")]
     Picture(#[from] InvalidFrame),
-    /// An RGB frame was not converted.
-    #[error("could not convert the frame to I420: {0}")]
-    Convert(#[from] yuv::YuvError),
+    /// It is packed already, or its layout could not be changed.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    /// The decoder has not seen a sync frame yet, or not since it was out of step.
+    #[error("it cannot be decoded without the frames before it; waiting for the next sync frame")]
+    OutOfStep,
 }
 
 /// Encodes the frames of a stream. Their size may change.
@@ -116,7 +111,7 @@ impl H264Encoder {
         self.force_sync = true;
     }
 
-    /// Encodes an I420 or RGB frame. The result has its size, number and time. After an error, the next one is a sync frame.
+    /// Encodes a raw frame. The result has its size, number and time. After an error, the next one is a sync frame.
     pub(super) fn encode(&mut self, frame: &Frame) -> Result<Frame, H264Error> {
         let result = self.try_encode(frame);
         if result.is_err() {
@@ -191,9 +186,6 @@ impl H264Decoder {
     /// the beginning, and after an error, which is how a lost frame shows.
     pub(super) fn decode(&mut self, frame: &Frame) -> Result<Option<Frame>, H264Error> {
         let decoder = match &mut self.decoder {
-            _ if frame.format() != PixelFormat::H264 => {
-                return Err(H264Error::Format { format: frame.format(), what: "decoded as H.264" });
-            }
             Some(decoder) => decoder,
             None if !frame.is_sync() => return Ok(None),
             none => none.insert(Decoder::new().map_err(|error| H264Error::Decode { error })?),

@@ -4,14 +4,20 @@
 mod h264;
 pub(crate) mod jpeg;
 
+#[cfg(feature = "h264")]
+pub use h264::H264Error;
 use std::{fmt, str::FromStr};
 
 pub use jpeg::{InvalidQuality, Quality};
 
-use crate::{ConvertError, Frame, PixelFormat, convert::convert};
+use crate::{ConvertError, Frame, PixelFormat, Rate, convert::convert};
 
 /// The largest picture that is decoded, in pixels: 8192 times 8192. The header of a few bytes could otherwise claim gigabytes.
 pub const MAX_PIXELS: u64 = 1 << 26;
+
+/// What H.264 is kept to if nothing is said, in bits per second: good for 1280x720.
+#[cfg(feature = "h264")]
+const DEFAULT_BITRATE: u32 = 3_000_000;
 
 /// How frames are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl FromStr for Codec {
             ("jpeg", None) => Ok(Self::Jpeg(Quality::default())),
             ("jpeg", Some(quality)) => Ok(Self::Jpeg(quality.parse()?)),
             #[cfg(feature = "h264")]
-            ("h264", None) => Ok(Self::H264 { bitrate: h264::DEFAULT_BITRATE }),
+            ("h264", None) => Ok(Self::H264 { bitrate: DEFAULT_BITRATE }),
             #[cfg(feature = "h264")]
             ("h264", Some(bitrate)) => {
                 let bitrate = bitrate.parse().ok().filter(|bitrate| *bitrate > 0).ok_or(InvalidCodec::Bitrate)?;
@@ -128,6 +134,16 @@ pub enum CodecError {
         /// What is in it.
         has: (u32, u32),
     },
+    /// H.264 could not be encoded or decoded.
+    #[cfg(feature = "h264")]
+    #[error("frame {sequence}: {error}")]
+    H264 {
+        /// The frame's number.
+        sequence: u64,
+        /// What is wrong.
+        #[source]
+        error: H264Error,
+    },
     /// What came is packed in a way that this program was not built to unpack.
     #[error("frame {sequence} is {format}: build this program with the feature of daffi-camera for it")]
     NotBuilt {
@@ -146,12 +162,17 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Packs them that way.
-    pub const fn new(codec: Codec) -> Self {
+    /// Packs them that way. The rate at which frames will come is what a bit rate is kept by; 30 a second if none is known.
+    pub fn new(codec: Codec, rate: Option<Rate>) -> Self {
+        // Only what has a bit rate needs to know.
+        let _ = rate;
         Self {
             codec,
             #[cfg(feature = "h264")]
-            h264: None,
+            h264: match codec {
+                Codec::H264 { bitrate } => Some(h264::H264Encoder::new(bitrate, rate)),
+                _ => None,
+            },
         }
     }
 
@@ -159,14 +180,26 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`CodecError::Convert`] if it is packed already, and [`CodecError::Encode`].
+    /// [`CodecError::Convert`] if it is packed already; [`CodecError::Encode`] and [`CodecError::H264`].
+    #[cfg_attr(not(feature = "h264"), doc = "\n[`CodecError::H264`]: CodecError")]
     pub fn encode(&mut self, frame: &Frame) -> Result<Frame, CodecError> {
         match self.codec {
             Codec::Raw if frame.format().is_raw() => Ok(frame.clone()),
             Codec::Raw => Err(ConvertError::Compressed(frame.format()).into()),
             Codec::Jpeg(quality) => jpeg::encode(frame, quality),
             #[cfg(feature = "h264")]
-            Codec::H264 { bitrate } => self.h264.get_or_insert_with(|| h264::H264Encoder::new(bitrate)).encode(frame),
+            Codec::H264 { bitrate } => {
+                let encoder = self.h264.get_or_insert_with(|| h264::H264Encoder::new(bitrate, None));
+                encoder.encode(frame).map_err(|error| CodecError::H264 { sequence: frame.sequence(), error })
+            }
+        }
+    }
+
+    /// Makes the next frame a [sync frame](Frame::is_sync), for somebody who joins. All are, but of H.264.
+    pub const fn force_sync(&mut self) {
+        #[cfg(feature = "h264")]
+        if let Some(encoder) = &mut self.h264 {
+            encoder.force_sync();
         }
     }
 }
@@ -201,7 +234,9 @@ impl Decoder {
             PixelFormat::Jpeg => jpeg::decode(frame),
             #[cfg(feature = "h264")]
             PixelFormat::H264 => {
-                let picture = self.h264.get_or_insert_default().decode(frame)?;
+                let decoded = self.h264.get_or_insert_with(h264::H264Decoder::new).decode(frame);
+                let picture = decoded.and_then(|picture| picture.ok_or(H264Error::OutOfStep));
+                let picture = picture.map_err(|error| CodecError::H264 { sequence: frame.sequence(), error })?;
                 Ok(convert(&picture, PixelFormat::Rgb8)?)
             }
             #[cfg(not(feature = "h264"))]
@@ -245,7 +280,7 @@ mod tests {
     #[test]
     fn a_raw_frame_stays_as_it_is() {
         let frame = Frame::new((2, 1), PixelFormat::Yuyv, vec![16, 128, 16, 128]).unwrap();
-        assert_eq!(Encoder::new(Codec::Raw).encode(&frame).unwrap(), frame);
+        assert_eq!(Encoder::new(Codec::Raw, None).encode(&frame).unwrap(), frame);
         assert_eq!(Decoder::new().decode(&frame).unwrap().format(), PixelFormat::Rgb8);
     }
 }

@@ -5,10 +5,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use zune_jpeg::{JpegDecoder, zune_core::bytestream::ZCursor, zune_core::options::DecoderOptions};
-
 use super::{FrameError, MAX_FRAME_BYTES};
-use crate::{Frame, MAX_SIDE, PixelFormat};
+use crate::{Frame, PixelFormat, codec};
 
 /// What a JPEG begins with: start of image, and the first byte of the next marker.
 pub(super) const MAGIC: &[u8] = &[0xFF, START, 0xFF];
@@ -46,9 +44,9 @@ impl<R: BufRead> MjpegReader<R> {
     ///
     /// [`FrameError`]; the stream may end within its last JPEG, and a JPEG may be longer than [`MAX_FRAME_BYTES`].
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        while let Some(jpeg) = self.next_jpeg()? {
-            if let Some(size) = size(&jpeg) {
-                return Ok(Some(Frame::new(size, PixelFormat::Jpeg, jpeg)?));
+        while let Some(bytes) = self.next_jpeg()? {
+            if let Some(size) = codec::jpeg::size(&bytes) {
+                return Ok(Some(Frame::new(size, PixelFormat::Jpeg, bytes)?));
             }
             self.damaged += 1;
         }
@@ -208,16 +206,6 @@ impl From<io::Error> for Stop {
 
 fn read_byte(input: &mut impl BufRead) -> io::Result<Option<u8>> {
     input.bytes().next().transpose()
-}
-
-/// Width and height as the JPEG's header has them, if it has a header.
-fn size(jpeg: &[u8]) -> Option<(u32, u32)> {
-    // All that JPEG can say; the decoder's own limit is 16 Ki.
-    let options = DecoderOptions::default().set_max_width(MAX_SIDE as usize).set_max_height(MAX_SIDE as usize);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);
-    decoder.decode_headers().ok()?;
-    let (width, height) = decoder.dimensions()?;
-    Some((u32::try_from(width).ok()?, u32::try_from(height).ok()?))
 }
 
 #[cfg(test)]

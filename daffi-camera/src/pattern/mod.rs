@@ -102,7 +102,7 @@ impl Pattern {
         options.faults.reverse();
         Ok(Self {
             picture,
-            encoder: Encoder::new(Codec::Jpeg(Quality::default())),
+            encoder: Encoder::new(Codec::Jpeg(Quality::default()), None),
             pace: Pace::new(options.rate),
             next: 0,
             counts: Counts::default(),

@@ -177,7 +177,7 @@ mod tests {
             for (percent, quality) in [(20, 5), (10, 50), (100, 5)] {
                 let scaled = Scaler::new(Percent::new(percent).unwrap()).scale(&picture).unwrap();
                 let codec: Codec = format!("jpeg:{quality}").parse().unwrap();
-                let packed = Encoder::new(codec).encode(&scaled).unwrap();
+                let packed = Encoder::new(codec, None).encode(&scaled).unwrap();
                 assert_eq!(Stamp::read(&packed), Err(NoStamp::Compressed(PixelFormat::Jpeg)));
                 let seen = Decoder::new().decode(&packed).unwrap();
                 assert_eq!(Stamp::read(&seen), Ok(stamp(number)), "{percent} percent, quality {quality}");

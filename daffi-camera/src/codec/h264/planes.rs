@@ -3,10 +3,9 @@
 use std::iter;
 
 use openh264::formats::{YUVSlices, YUVSource};
-use yuv::{YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 
 use super::H264Error;
-use crate::{Frame, InvalidFrame, MAX_SIDE, PixelFormat};
+use crate::{Frame, InvalidFrame, MAX_SIDE, PixelFormat, convert::convert};
 
 /// The size that a picture is coded with: its sides are even and not below 16, which is the least that openh264 encodes.
 pub(super) fn coded_size((width, height): (u32, u32)) -> (usize, usize) {
@@ -16,11 +15,7 @@ pub(super) fn coded_size((width, height): (u32, u32)) -> (usize, usize) {
 
 /// The frame as I420 of the size that it is coded with. The last column and row are repeated.
 pub(super) fn codable(frame: &Frame) -> Result<Frame, H264Error> {
-    let frame = match frame.format() {
-        PixelFormat::I420 => frame.clone(),
-        PixelFormat::Rgb8 => i420(frame)?,
-        format => return Err(H264Error::Format { format, what: "encoded as H.264" }),
-    };
+    let frame = convert(frame, PixelFormat::I420)?;
     let size = (frame.size().0 as usize, frame.size().1 as usize);
     let (width, height) = coded_size(frame.size());
     // openh264 reckons with 32 bits: a stride that is no width's is not left to it.
@@ -43,15 +38,6 @@ pub(super) fn cut(picture: &impl YUVSource, size: (u32, u32)) -> Result<Frame, I
     let half = |data, stride| Plane { data, stride, size: (width / 2, height / 2) };
     let differences = [half(picture.u(), u_stride), half(picture.v(), v_stride)];
     Frame::new(size, PixelFormat::I420, resized(luma, differences, (size.0 as usize, size.1 as usize)))
-}
-
-fn i420(frame: &Frame) -> Result<Frame, H264Error> {
-    let (width, height) = frame.size();
-    let mut planes = YuvPlanarImageMut::<u8>::alloc(width, height, YuvChromaSubsampling::Yuv420);
-    let (range, matrix) = (YuvRange::Limited, YuvStandardMatrix::Bt601);
-    yuv::rgb_to_yuv420(&mut planes, frame.data(), frame.stride(), range, matrix, YuvConversionMode::Balanced)?;
-    let data = [planes.y_plane.borrow(), planes.u_plane.borrow(), planes.v_plane.borrow()].concat();
-    Ok(Frame::new((width, height), PixelFormat::I420, data)?)
 }
 
 /// The planes of an I420 frame with even sides.

@@ -1,17 +1,17 @@
-//! The processes that the program starts of itself.
+//! For programs that start themselves again to play further parts.
 //!
-//! Each holds the reading end of a pipe to the sender and ends with it: when the sender is through, and when it is killed.
+//! Each of those processes holds the reading end of a pipe to the one that started it, and ends with it: when that is through, and
+//! when it is killed.
 
 use std::{
     error::Error,
     ffi::OsStr,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
-use daffi::Global;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -44,7 +44,7 @@ impl Processes {
         command.args(arguments).env("DAFFI_STATE_DIR", &self.state_dir);
         command.env_remove("DAFFI_TOKEN").env_remove("DAFFI_TOKEN_FILE");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        // Ctrl-C goes to the sender alone, which ends the others in order.
+        // Ctrl-C goes to the starter alone, which ends the others in order.
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn()?;
@@ -68,29 +68,14 @@ impl Processes {
             if timeout(PATIENCE, child.wait()).await.is_err()
                 && let Err(error) = child.kill().await
             {
-                eprintln!("file_stream: could not end a process: {error}");
+                eprintln!("could not end a process: {error}");
             }
         }
     }
 }
 
-/// Plays the controller.
-pub(crate) fn controller(host: &str, port: u16) -> Result<(), Box<dyn Error>> {
-    let g = Global::builder().host(host).port(port).init_node(false).init_controller(true).start().wait()?;
-    let address = g.controller_address().ok_or("there is no controller")?;
-    say(&address.port().to_string())?;
-    until_the_sender_is_through();
-    g.stop().wait();
-    Ok(())
-}
-
-/// Tells the sender something.
-pub(crate) fn say(line: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
-}
-
 /// Waits for the end of the pipe.
-pub(crate) fn until_the_sender_is_through() {
+pub(crate) fn until_the_starter_is_through() {
     // An error is an end as well.
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
 }

@@ -1,0 +1,65 @@
+//! Process 1 of the video demo: reads a camera, or the test pattern, and streams it to all viewers. It has the controller.
+//!
+//! ```text
+//! cargo run --release --example video_producer
+//! cargo run --release --example video_viewer -- --name process2
+//! cargo run --release --example video_viewer -- --name process3
+//! ```
+
+use std::error::Error;
+
+use clap::Parser;
+
+#[path = "../common/mod.rs"]
+mod common;
+mod producer;
+#[path = "../common/signals.rs"]
+mod signals;
+mod source;
+mod table;
+mod viewing;
+
+/// Streams video to all viewers
+#[derive(Debug, Parser)]
+struct Options {
+    /// Wait for this viewer before the video begins; may be given several times. Without it, for process2 and process3
+    #[arg(long)]
+    expect: Vec<String>,
+    /// End when all viewers are gone, instead of waiting for others
+    #[arg(long)]
+    once: bool,
+    /// Print a summary of each viewer as JSON at the end
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    video: source::VideoOptions,
+    #[command(flatten)]
+    place: common::Place,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let Options { mut expect, once, json, video, place } = Options::parse();
+    if expect.is_empty() {
+        expect = ["process2", "process3"].map(String::from).into();
+    }
+    let g = place.global().process_name("process1").init_controller(true).callbacks([]).start().await?;
+    let produced = tokio::select! {
+        signal = signals::interrupted() => {
+            eprintln!("stopped by {}", signal?);
+            Ok(Default::default())
+        }
+        produced = async {
+            for viewer in expect {
+                eprintln!("waiting for {viewer}");
+                g.wait_process(viewer).await?;
+            }
+            producer::run(&g, &video, !once).await
+        } => produced,
+    };
+    g.stop().await;
+    for (viewer, viewing) in produced? {
+        viewing.print(&viewer, json)?;
+    }
+    Ok(())
+}

@@ -1,105 +1,15 @@
 //! Runs the examples as a user does: each in a process of its own, all options but the port left out.
 
-use std::{
-    net::UdpSocket,
-    path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::path::Path;
 
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-};
+use tokio::process::Command;
 
-/// How long a test may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "common/programs.rs"]
+mod programs;
 
-/// Runs a test, and fails it if it takes too long.
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the examples take too long") });
-}
-
-/// A system of examples: a port for its controller and a directory for the token.
-struct System {
-    port: u16,
-    directory: TempDir,
-}
-
-impl System {
-    fn new() -> Self {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { port, directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// Starts an example at this system's port.
-    fn start(&self, example: &str, arguments: &[&str]) -> Program {
-        let port = self.port.to_string();
-        self.start_anywhere(example, &[&["--port", port.as_str()], arguments].concat())
-    }
-
-    /// Starts an example.
-    fn start_anywhere(&self, example: &str, arguments: &[&str]) -> Program {
-        // target/debug/deps/examples-... is this test, target/debug/examples/... are the examples.
-        let test = std::env::current_exe().unwrap();
-        let program = test.parent().unwrap().parent().unwrap().join("examples").join(example);
-        let program = program.with_extension(std::env::consts::EXE_EXTENSION);
-        assert!(program.exists(), "{} is not there: `cargo build --examples` builds it", program.display());
-        let mut command = Command::new(program);
-        command.args(arguments).env("DAFFI_STATE_DIR", self.path("state"));
-        command.env_remove("DAFFI_TOKEN").env_remove("DAFFI_TOKEN_FILE");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Program { name: example.into(), child, lines }
-    }
-}
-
-/// An example that runs; it is killed when this is dropped.
-struct Program {
-    name: String,
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Program {
-    /// Waits for this line.
-    async fn says(&mut self, expected: &str) {
-        let line = self.lines.next_line().await.unwrap();
-        assert_eq!(line.as_deref(), Some(expected), "{}", self.name);
-    }
-
-    /// Waits until it has ended; what else it said.
-    async fn ends(mut self) -> (ExitStatus, Vec<String>, String) {
-        let mut lines = Vec::new();
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            lines.push(line);
-        }
-        let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
-        (self.child.wait().await.unwrap(), lines, errors)
-    }
-
-    /// Waits until it has ended well; what else it said.
-    async fn ends_well(self) -> Vec<String> {
-        let name = self.name.clone();
-        let (status, lines, errors) = self.ends().await;
-        assert!(status.success(), "{name} ended with {status}: {errors}{lines:?}");
-        lines
-    }
-
-    #[cfg(unix)]
-    async fn signal(&self, signal: &str) {
-        let process = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([signal, &process]).status().await.unwrap().success());
-    }
-}
+use programs::{System, run};
+#[cfg(target_os = "linux")]
+use programs::{children_of, is_running, until};
 
 /// Sends 1 to 100 to two receivers; what the sender said, and what the receivers have.
 async fn sequence(sender: &str) -> (Vec<String>, [String; 2]) {
@@ -314,7 +224,7 @@ fn an_interrupted_copy_leaves_no_process_behind() {
             let sender = system.start_anywhere("file_stream", &arguments);
             // All are there when the last receiver has made its file.
             until(|| out.join("receiver-3.bin").exists()).await;
-            let children = children_of(sender.child.id().unwrap());
+            let children = children_of(sender.id());
             assert_eq!(children.len(), 4);
             sender.signal(signal).await;
             let (status, _, errors) = sender.ends().await;
@@ -325,26 +235,4 @@ fn an_interrupted_copy_leaves_no_process_behind() {
             until(|| !children.iter().any(|child| is_running(*child))).await;
         });
     }
-}
-
-/// Waits until something holds that nobody reports.
-#[cfg(target_os = "linux")]
-async fn until(holds: impl Fn() -> bool) {
-    let mut turn = tokio::time::interval(Duration::from_millis(20));
-    while !holds() {
-        turn.tick().await;
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn children_of(parent: u32) -> Vec<i32> {
-    let stats = procfs::process::all_processes().unwrap().filter_map(|process| process.ok()?.stat().ok());
-    stats.filter(|stat| stat.ppid == parent.cast_signed()).map(|stat| stat.pid).collect()
-}
-
-/// Whether it runs; one that has ended and that nobody waited for does not.
-#[cfg(target_os = "linux")]
-fn is_running(process: i32) -> bool {
-    let stat = procfs::process::Process::new(process).and_then(|process| process.stat());
-    stat.is_ok_and(|stat| stat.state != 'Z')
 }

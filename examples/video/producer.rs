@@ -110,7 +110,8 @@ async fn viewer_joined(events: &mut Events) {
             return;
         }
     }
-    std::future::pending().await
+    // The node has ended: nobody joins any more.
+    std::future::pending::<()>().await;
 }
 
 /// The video, of which each stream takes the next part.

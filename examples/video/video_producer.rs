@@ -6,7 +6,7 @@
 //! cargo run --release --example video_viewer -- --name process3
 //! ```
 
-use std::error::Error;
+use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 
@@ -38,7 +38,17 @@ struct Options {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match play().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("video_producer: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play() -> Result<(), Box<dyn Error>> {
     let Options { mut expect, once, json, video, place } = Options::parse();
     if expect.is_empty() {
         expect = ["process2", "process3"].map(String::from).into();

@@ -8,6 +8,8 @@
 //!
 //! A viewer may come and go at any time. Escape or the close button ends it; so does the end of the producer.
 
+use std::{error::Error, process::ExitCode};
+
 use clap::Parser;
 
 #[path = "../common/mod.rs"]
@@ -32,7 +34,17 @@ struct Options {
     place: common::Place,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match play() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("video_viewer: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play() -> Result<(), Box<dyn Error>> {
     let Options { name, json, viewer, place } = Options::parse();
     let seen = viewer::run(&name, place.global(), &viewer, std::future::pending())?;
     Ok(seen.print(&name, json)?)

@@ -1,0 +1,141 @@
+//! The examples as a user runs them: each in a process of its own.
+
+#![allow(dead_code, reason = "every test program compiles this file and uses a part of it")]
+
+use std::{
+    net::UdpSocket,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// How long a test may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a test, and fails it if it takes too long.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the examples take too long") });
+}
+
+/// A system of examples: a port for its controller and a directory for the token.
+pub(crate) struct System {
+    port: u16,
+    directory: TempDir,
+    /// The X display for windows, such as `:99`; without it there is none.
+    pub(crate) display: Option<String>,
+}
+
+impl System {
+    pub(crate) fn new() -> Self {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { port, directory: tempfile::tempdir().unwrap(), display: None }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Starts an example at this system's port.
+    pub(crate) fn start(&self, example: &str, arguments: &[&str]) -> Program {
+        let port = self.port.to_string();
+        self.start_anywhere(example, &[&["--port", port.as_str()], arguments].concat())
+    }
+
+    /// Starts an example.
+    pub(crate) fn start_anywhere(&self, example: &str, arguments: &[&str]) -> Program {
+        // target/debug/deps/examples-... is this test, target/debug/examples/... are the examples.
+        let test = std::env::current_exe().unwrap();
+        let program = test.parent().unwrap().parent().unwrap().join("examples").join(example);
+        let program = program.with_extension(std::env::consts::EXE_EXTENSION);
+        assert!(program.exists(), "{} is not there: `cargo build --examples` builds it", program.display());
+        let mut command = Command::new(program);
+        command.args(arguments).env("DAFFI_STATE_DIR", self.path("state"));
+        command.env_remove("DAFFI_TOKEN").env_remove("DAFFI_TOKEN_FILE");
+        command.env_remove("WAYLAND_DISPLAY").env_remove("DISPLAY").envs(self.display.iter().map(|at| ("DISPLAY", at)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Program { name: example.into(), child, lines }
+    }
+}
+
+/// An example that runs; it is killed when this is dropped.
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("nobody has waited for it yet")
+    }
+
+    /// Waits for this line.
+    pub(crate) async fn says(&mut self, expected: &str) {
+        let line = self.lines.next_line().await.unwrap();
+        assert_eq!(line.as_deref(), Some(expected), "{}", self.name);
+    }
+
+    /// What it says next.
+    pub(crate) async fn line(&mut self) -> String {
+        self.lines.next_line().await.unwrap().unwrap_or_else(|| panic!("{} has ended", self.name))
+    }
+
+    /// Waits until it has ended; what else it said.
+    pub(crate) async fn ends(mut self) -> (ExitStatus, Vec<String>, String) {
+        let mut lines = Vec::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            lines.push(line);
+        }
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
+        (self.child.wait().await.unwrap(), lines, errors)
+    }
+
+    /// Waits until it has ended well; what else it said.
+    pub(crate) async fn ends_well(self) -> Vec<String> {
+        let name = self.name.clone();
+        let (status, lines, errors) = self.ends().await;
+        assert!(status.success(), "{name} ended with {status}: {errors}{lines:?}");
+        lines
+    }
+
+    /// Sends it a signal, such as `-INT`.
+    #[cfg(unix)]
+    pub(crate) async fn signal(&self, signal: &str) {
+        let process = self.id().to_string();
+        assert!(Command::new("kill").args([signal, &process]).status().await.unwrap().success());
+    }
+}
+
+/// Waits until something holds that nobody reports.
+#[cfg(target_os = "linux")]
+pub(crate) async fn until(holds: impl Fn() -> bool) {
+    let mut turn = tokio::time::interval(Duration::from_millis(20));
+    while !holds() {
+        turn.tick().await;
+    }
+}
+
+/// The processes that it started.
+#[cfg(target_os = "linux")]
+pub(crate) fn children_of(parent: u32) -> Vec<i32> {
+    let stats = procfs::process::all_processes().unwrap().filter_map(|process| process.ok()?.stat().ok());
+    stats.filter(|stat| stat.ppid == parent.cast_signed()).map(|stat| stat.pid).collect()
+}
+
+/// Whether it runs; one that has ended and that nobody waited for does not.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_running(process: i32) -> bool {
+    let stat = procfs::process::Process::new(process).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.state != 'Z')
+}

@@ -1,0 +1,272 @@
+//! The video demo without windows: producer and viewers in processes of their own, over real sockets.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+#[path = "common/programs.rs"]
+mod programs;
+
+use programs::{System, run};
+#[cfg(target_os = "linux")]
+use programs::{children_of, is_running, until};
+
+/// One viewer's summary.
+fn summary(line: &str) -> Value {
+    let summary: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let keys = summary.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>();
+    let expected = ["frames", "in_order", "intact", "latency_p50_us", "latency_p99_us", "missed", "viewer"];
+    assert_eq!(keys, expected);
+    summary
+}
+
+/// Checks that a viewer has seen all frames, whole and in order.
+fn saw_all(line: &str, viewer: &str, frames: u64) {
+    let summary = summary(line);
+    assert_eq!(summary["viewer"], viewer);
+    assert_eq!(summary["frames"], frames, "{line}");
+    assert_eq!((&summary["in_order"], &summary["intact"]), (&true.into(), &true.into()), "{line}");
+    assert_eq!(summary["missed"], 0, "{line}");
+    assert!(summary["latency_p50_us"].as_u64() <= summary["latency_p99_us"].as_u64(), "{line}");
+}
+
+/// The options of a short video.
+fn short<'a>(frames: &'a str, others: &[&'a str]) -> Vec<&'a str> {
+    [&["--source", "pattern", "--fps", "200", "--frames", frames, "--headless", "--json"], others].concat()
+}
+
+#[test]
+fn one_command_plays_the_video_to_two_processes() {
+    run(async {
+        let lines = System::new().start("video", &short("150", &[])).ends_well().await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        saw_all(&lines[0], "process2", 150);
+        saw_all(&lines[1], "process3", 150);
+    });
+}
+
+#[test]
+fn scaled_and_coded_video_is_whole_too() {
+    run(async {
+        let others = ["--size", "640x360", "--scale", "20", "--codec", "jpeg:50", "--viewers", "3"];
+        let lines = System::new().start("video", &short("60", &others)).ends_well().await;
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        for (line, viewer) in lines.iter().zip(["process2", "process3", "process4"]) {
+            saw_all(line, viewer, 60);
+        }
+    });
+}
+
+#[test]
+fn producer_and_viewers_start_in_any_order_and_end_with_the_video() {
+    run(async {
+        let system = System::new();
+        let viewer = |name| system.start("video_viewer", &["--name", name, "--headless", "--json"]);
+        let second = viewer("process2");
+        let producer =
+            system.start("video_producer", &["--source", "pattern", "--fps", "200", "--frames", "90", "--json"]);
+        let third = viewer("process3");
+        let told = producer.ends_well().await;
+        assert_eq!(told.len(), 2, "{told:?}");
+        for (viewer, (name, told)) in [second, third].into_iter().zip(["process2", "process3"].into_iter().zip(told)) {
+            let said = viewer.ends_well().await;
+            assert_eq!(said[0], format!("{name} has joined"));
+            saw_all(&said[1], name, 90);
+            saw_all(&told, name, 90);
+        }
+    });
+}
+
+#[test]
+fn a_slow_viewer_loses_nothing() {
+    run(async {
+        let system = System::new();
+        let slow = system.start("video_viewer", &["--name", "process2", "--headless", "--json", "--delay", "10ms"]);
+        let quick = system.start("video_viewer", &["--name", "process3", "--headless", "--json"]);
+        let producer = system.start("video_producer", &["--source", "pattern", "--fps", "0", "--frames", "100"]);
+        producer.ends_well().await;
+        saw_all(&slow.ends_well().await[1], "process2", 100);
+        saw_all(&quick.ends_well().await[1], "process3", 100);
+    });
+}
+
+#[test]
+fn what_a_camera_loses_is_told_and_the_video_goes_on() {
+    run(async {
+        let faults = ["drop@10:3", "repeat@20", "stall@30:30ms", "unplug@40:10ms"];
+        let faults = faults.iter().flat_map(|fault| ["--fault", fault]).collect::<Vec<_>>();
+        let (status, lines, errors) = System::new().start("video", &short("60", &faults)).ends().await;
+        assert!(status.success(), "{errors}");
+        assert!(errors.contains("test pattern was unplugged; waiting for it to come back"), "{errors}");
+        for line in lines {
+            let summary = summary(&line);
+            assert_eq!((&summary["frames"], &summary["missed"]), (&60.into(), &3.into()), "{line}");
+            assert_eq!((&summary["in_order"], &summary["intact"]), (&true.into(), &true.into()), "{line}");
+        }
+    });
+}
+
+#[test]
+fn damage_is_seen() {
+    for format in ["rgb", "jpeg"] {
+        run(async {
+            // As JPEG the frames go out as they come: the viewers see what the camera gave.
+            let codec = if format == "jpeg" { "jpeg" } else { "raw" };
+            let others = ["--fault", "corrupt@20", "--format", format, "--codec", codec];
+            let (status, lines, errors) = System::new().start("video", &short("40", &others)).ends().await;
+            assert_eq!(status.code(), Some(1));
+            assert!(errors.contains("video: not all frames arrived whole and in order"), "{errors}");
+            for line in lines {
+                let summary = summary(&line);
+                assert_eq!((&summary["frames"], &summary["intact"]), (&40.into(), &false.into()), "{line}");
+            }
+        });
+    }
+}
+
+#[test]
+fn an_unplugged_camera_ends_the_video_with_a_reason() {
+    run(async {
+        let (status, lines, errors) =
+            System::new().start("video", &short("60", &["--fault", "unplug@30"])).ends().await;
+        assert_eq!(status.code(), Some(1));
+        assert!(lines.is_empty(), "{lines:?}");
+        assert!(errors.ends_with("video: test pattern was unplugged\n"), "{errors}");
+    });
+}
+
+#[test]
+fn a_file_is_played_and_repeated() {
+    run(async {
+        let system = System::new();
+        let file = system.path("grey.y4m");
+        let mut video = b"YUV4MPEG2 W32 H16 F100:1 Ip C420jpeg\n".to_vec();
+        for frame in 0..10 {
+            video.extend(b"FRAME\n");
+            video.extend([16 + frame; 32 * 16 * 3 / 2]);
+        }
+        fs::write(&file, video).unwrap();
+        let source = format!("file:{}", file.display());
+        let once = ["--source", &source, "--headless", "--json"];
+        for line in system.start("video", &once).ends_well().await {
+            assert_eq!(summary(&line)["frames"], 10, "{line}");
+        }
+        let repeated = [&once[..], &["--repeat", "--fps", "0", "--frames", "35"]].concat();
+        for line in system.start("video", &repeated).ends_well().await {
+            assert_eq!((&summary(&line)["frames"], &summary(&line)["missed"]), (&35.into(), &0.into()), "{line}");
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_played_is_said() {
+    run(async {
+        let system = System::new();
+        let refused = [
+            (["--source", "file:/nowhere/at/all.y4m"], 1, "/nowhere/at/all.y4m"),
+            (["--size", "3x3"], 1, "32x16"),
+            (["--source", "telepathy"], 2, "`camera`, `camera:DEVICE`, `pattern` or `file:PATH`"),
+            (["--scale", "0"], 2, "1 to 1000"),
+            (["--codec", "jpeg:0"], 2, "1 to 100"),
+            (["--fault", "burn@1"], 2, "stall@FRAME:TIME"),
+        ];
+        for (option, code, expected) in refused {
+            let options = [&["--headless"], &option[..]].concat();
+            let (status, lines, errors) = system.start("video", &options).ends().await;
+            assert_eq!(status.code(), Some(code), "{option:?}: {errors}");
+            assert!(lines.is_empty() && errors.contains(expected), "{option:?}: {errors}");
+        }
+    });
+}
+
+#[test]
+fn without_a_display_a_viewer_says_so_and_the_demo_goes_without() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    run(async {
+        let system = System::new();
+        let (status, _, errors) = system.start("video_viewer", &[]).ends().await;
+        assert_eq!(status.code(), Some(1));
+        assert!(errors.contains("DISPLAY is not set") && errors.contains("--headless"), "{errors}");
+        let options = ["--source", "pattern", "--frames", "20", "--json"];
+        for line in system.start("video", &options).ends_well().await {
+            assert_eq!(summary(&line)["frames"], 20);
+        }
+    });
+}
+
+/// A picture of every frame shows that a viewer sees them.
+#[cfg(target_os = "linux")]
+async fn sees_more(pictures: &Path, viewer: &str) {
+    let count = || {
+        let entries = fs::read_dir(pictures).into_iter().flatten();
+        entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(viewer)).count()
+    };
+    let before = count();
+    until(|| count() > before + 2).await;
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_viewer_comes_and_goes_at_any_time() {
+    run(async {
+        let system = System::new();
+        let pictures = system.path("pictures");
+        let snapshots = ["--snapshots", pictures.to_str().unwrap(), "--snapshot-every", "1"];
+        let viewer = |name| {
+            let options = [&["--name", name, "--headless", "--json"], &snapshots[..]].concat();
+            system.start("video_viewer", &options)
+        };
+        let options = ["--source", "pattern", "--size", "64x32", "--fps", "50", "--expect", "process2"];
+        let producer = system.start("video_producer", &options);
+        let second = viewer("process2");
+        sees_more(&pictures, "process2").await;
+        // One comes, and both see the video.
+        let third = viewer("process3");
+        sees_more(&pictures, "process3").await;
+        sees_more(&pictures, "process2").await;
+        // One goes, and is not missed.
+        second.signal("-INT").await;
+        let said = second.ends_well().await;
+        let summary = summary(&said[1]);
+        assert_eq!(
+            (&summary["in_order"], &summary["intact"], &summary["missed"]),
+            (&true.into(), &true.into(), &0.into())
+        );
+        sees_more(&pictures, "process3").await;
+        // One is killed, and none is left; one of the same name comes back.
+        third.signal("-KILL").await;
+        third.ends().await;
+        let second = viewer("process2");
+        sees_more(&pictures, "process2").await;
+        producer.signal("-INT").await;
+        producer.ends_well().await;
+        let said = second.ends_well().await;
+        assert!(said[1].contains(r#""in_order":true,"intact":true"#), "{said:?}");
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_video_leaves_no_process_behind() {
+    for signal in ["-INT", "-TERM", "-KILL"] {
+        run(async {
+            let system = System::new();
+            let pictures = system.path("pictures");
+            let options = ["--source", "pattern", "--headless", "--snapshots", pictures.to_str().unwrap()];
+            let video = system.start("video", &options);
+            // The first frame of the second viewer is there: both run.
+            until(|| pictures.join("process3-000000.png").exists()).await;
+            let children = children_of(video.id());
+            assert_eq!(children.len(), 2);
+            video.signal(signal).await;
+            let (status, _, errors) = video.ends().await;
+            match signal {
+                "-KILL" => assert_eq!(status.code(), None),
+                _ => assert!(status.code() == Some(1) && errors.contains("stopped by"), "{status}: {errors}"),
+            }
+            until(|| !children.iter().any(|child| is_running(*child))).await;
+        });
+    }
+}

@@ -10,10 +10,12 @@ build_programs() {
 
 # Builds with cargo and prints where the executable is.
 built() {
-    local command=$1 messages
+    local command=$1 environment=() messages
     shift
-    messages=$(cd "$repo" && LD_LIBRARY_PATH=$clang_libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
-        cargo "$command" --locked --message-format json-render-diagnostics "$@")
+    if [[ -n $clang_libraries ]]; then
+        environment=(LD_LIBRARY_PATH="$clang_libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}")
+    fi
+    messages=$(cd "$repo" && env "${environment[@]}" cargo "$command" --locked --message-format json-render-diagnostics "$@")
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$messages" | tail -n 1
 }
 

@@ -33,7 +33,7 @@ boot() {
     QEMU_MODULE_DIR=$root/usr/lib/x86_64-linux-gnu/qemu timeout --foreground -s KILL "$limit" \
         "$loader" --library-path "$libraries" "$root/usr/bin/qemu-system-x86_64" \
         -L "$root/usr/share/seabios" -L "$root/usr/share/qemu" \
-        -machine q35 -accel tcg -smp 2 -m 512 -nodefaults -nographic -serial stdio -no-reboot \
+        -machine q35 -accel tcg -cpu max -smp 2 -m 512 -nodefaults -nographic -serial stdio -no-reboot \
         -kernel "$kernel/vmlinux" -initrd "$cache/initramfs.gz" -append "console=ttyS0 quiet loglevel=3 panic=-1" \
         </dev/null 2>&1 | tee "$cache/serial.log" | sed -u -e 's/\r$//' -e '1,/^@@ up$/d' -e '/^@@ sum/d' || true
 }

@@ -109,7 +109,10 @@ depends() { apt-cache depends "$1" | awk '$1 == "Depends:" { print $2 }'; }
 concrete() { depends "$1" | sed -n 1p; }
 
 download() {
+    local name
     mkdir -p "$cache/debs"
+    # Older versions would be unpacked too.
+    for name in "$@"; do rm -f "$cache/debs/$name"_*.deb; done
     (cd "$cache/debs" && apt-get download -q -o APT::Sandbox::User=root "$@" >/dev/null) || {
         say "downloading failed: if apt's lists are old, run apt-get update"
         return 1

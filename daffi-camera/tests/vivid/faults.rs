@@ -22,7 +22,8 @@ fn lost_frames_are_counted() {
 fn a_stall_times_out_and_then_goes_on() {
     enter();
     let mut camera = Camera::open(&options().timeout(Duration::from_millis(400))).unwrap();
-    let mut all = frames(&mut camera, 5);
+    // A slow machine may stall by itself.
+    let mut all = camera.by_ref().filter_map(Result::ok).take(5).collect::<Vec<_>>();
     set("Percentage of Dropped Buffers", 100);
     // What was filled before may still come.
     let (late, error) = until_error(&mut camera);

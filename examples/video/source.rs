@@ -115,17 +115,14 @@ impl VideoOptions {
     #[cfg(all(feature = "v4l2", target_os = "linux"))]
     fn camera(&self, device: Option<PathBuf>) -> Result<Box<dyn VideoSource>, Box<dyn Error>> {
         use daffi_camera::v4l2::{Camera, Options};
-        // Somebody pulls the cable: there is time to put it back.
-        let mut options = Options::default().wait_for_return(Duration::from_secs(60));
-        if let Some(device) = device {
-            options = options.device(device);
-        }
-        if let Some((width, height)) = self.size {
-            options = options.size(width, height);
-        }
-        if let Some(rate) = self.fps.and_then(|fps| Rate::new(fps, 1)) {
-            options = options.rate(rate);
-        }
+        let options = Options {
+            device,
+            size: self.size,
+            rate: self.fps.and_then(|fps| Rate::new(fps, 1)),
+            // Somebody pulls the cable: there is time to put it back.
+            wait_for_return: Some(Duration::from_secs(60)),
+            ..Options::default()
+        };
         Ok(Box::new(Camera::open(&options)?))
     }
 

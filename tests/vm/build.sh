@@ -3,9 +3,10 @@
 # The programs in the guest's /bin, and where each was built.
 declare -A programs
 
-# One program a line; those of other packages are added here.
+# Of the whole workspace, so that they share what they are made of with each other and with `cargo test --workspace`.
 build_programs() {
-    programs[vivid]=$(built test -p daffi-camera --features v4l2 --test vivid --no-run)
+    programs[vivid]=$(built test --test vivid --no-run)
+    programs[video]=$(built build --example video)
 }
 
 # Builds with cargo and prints where the executable is.
@@ -15,7 +16,8 @@ built() {
     if [[ -n $clang_libraries ]]; then
         environment=(LD_LIBRARY_PATH="$clang_libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}")
     fi
-    messages=$(cd "$repo" && env "${environment[@]}" cargo "$command" --locked --message-format json-render-diagnostics "$@")
+    messages=$(cd "$repo" && env "${environment[@]}" cargo "$command" --locked --message-format json-render-diagnostics \
+        --workspace --features v4l2 "$@")
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$messages" | tail -n 1
 }
 

@@ -95,17 +95,19 @@ mod tests {
 
     #[test]
     fn a_raw_format_is_taken_unless_it_is_too_slow() {
-        let size = |width, height| Options::default().size(width, height);
-        let taken = |wanted: &Options| chosen(&webcam(), wanted).unwrap().0;
-        assert_eq!(taken(&size(640, 480).rate(rate(30))), "YUYV");
-        assert_eq!(taken(&size(1280, 720).rate(rate(30))), "MJPG");
-        assert_eq!(taken(&size(1280, 720).rate(rate(10))), "YUYV");
-        assert_eq!(taken(&size(1280, 720)), "YUYV");
+        let taken = |width, height, fps: Option<u32>| {
+            let wanted = Options { size: Some((width, height)), rate: fps.map(rate), ..Options::default() };
+            chosen(&webcam(), &wanted).unwrap().0
+        };
+        assert_eq!(taken(640, 480, Some(30)), "YUYV");
+        assert_eq!(taken(1280, 720, Some(30)), "MJPG");
+        assert_eq!(taken(1280, 720, Some(10)), "YUYV");
+        assert_eq!(taken(1280, 720, None), "YUYV");
     }
 
     #[test]
     fn the_nearest_size_comes_before_the_format() {
-        let wanted = Options::default().size(1300, 700);
+        let wanted = Options { size: Some((1300, 700)), ..Options::default() };
         assert_eq!(chosen(&webcam(), &wanted), Some(("YUYV".to_owned(), Some((1280, 720)))));
         let offers = [offer(b"YUYV", &[((320, 180), 30)]), offer(b"MJPG", &[((1280, 720), 30)])];
         assert_eq!(chosen(&offers, &wanted), Some(("MJPG".to_owned(), Some((1280, 720)))));
@@ -118,18 +120,22 @@ mod tests {
 
     #[test]
     fn only_what_is_allowed_is_taken() {
-        let only = |format| Options::default().formats([format]);
+        let only = |format| Options { formats: vec![format], ..Options::default() };
         assert_eq!(chosen(&webcam(), &only(PixelFormat::Jpeg)).unwrap().0, "MJPG");
         assert_eq!(chosen(&webcam(), &only(PixelFormat::Nv12)), None);
         assert_eq!(chosen(&webcam()[..1], &Options::default()), None);
-        let both = Options::default().formats([PixelFormat::Jpeg, PixelFormat::Yuyv]).size(640, 480);
+        let both = Options {
+            formats: vec![PixelFormat::Jpeg, PixelFormat::Yuyv],
+            size: Some((640, 480)),
+            ..Options::default()
+        };
         assert_eq!(chosen(&webcam(), &both).unwrap().0, "MJPG");
     }
 
     #[test]
     fn colours_are_not_given_up_for_speed() {
         let offers = [offer(b"GREY", &[((640, 480), 90)]), offer(b"YUYV", &[((640, 480), 30)])];
-        let wanted = Options::default().rate(rate(90));
+        let wanted = Options { rate: Some(rate(90)), ..Options::default() };
         assert_eq!(chosen(&offers, &wanted).unwrap().0, "YUYV");
         assert_eq!(chosen(&offers[..1], &wanted).unwrap().0, "GREY");
     }
@@ -138,7 +144,7 @@ mod tests {
     fn a_range_has_every_size_in_it_and_an_untold_one_any() {
         let mut offers = [offer(b"NV12", &[((2, 2), 60)])];
         offers[0].sizes[0].largest = (800, 600);
-        let wanted = Options::default().size(1000, 300);
+        let wanted = Options { size: Some((1000, 300)), ..Options::default() };
         assert_eq!(chosen(&offers, &wanted), Some(("NV12".to_owned(), Some((800, 300)))));
         offers[0].sizes.clear();
         assert_eq!(chosen(&offers, &wanted), Some(("NV12".to_owned(), Some((1000, 300)))));

@@ -9,7 +9,7 @@ use crate::{PixelFormat, Rate};
 /// ```no_run
 /// use daffi_camera::{Rate, v4l2::{Camera, Options}};
 ///
-/// let options = Options::default().size(1280, 720).rate(Rate::new(30, 1).expect("neither is zero"));
+/// let options = Options { size: Some((1280, 720)), rate: Rate::new(30, 1), ..Options::default() };
 /// for frame in Camera::open(&options)? {
 ///     println!("{:?}", frame?);
 /// }
@@ -17,16 +17,22 @@ use crate::{PixelFormat, Rate};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    pub(super) device: Option<PathBuf>,
-    pub(super) formats: Vec<PixelFormat>,
-    pub(super) size: Option<(u32, u32)>,
-    pub(super) rate: Option<Rate>,
-    pub(super) timeout: Duration,
-    pub(super) wait_for_return: Option<Duration>,
+    /// The device, such as `/dev/video0`; the first that captures unless said otherwise.
+    pub device: Option<PathBuf>,
+    /// One of these formats only. Size and rate come first; of those formats that reach them equally well, the first is taken.
+    /// Unless said otherwise it is any of YUYV, NV12, RGB, JPEG and, if there is nothing else, grey.
+    pub formats: Vec<PixelFormat>,
+    /// Width and height in pixels, or what comes nearest; the driver's present ones unless said otherwise.
+    pub size: Option<(u32, u32)>,
+    /// How many frames come a second, or what comes nearest; the driver's present rate unless said otherwise.
+    pub rate: Option<Rate>,
+    /// How long to wait for a frame; two seconds unless said otherwise.
+    pub timeout: Duration,
+    /// How long an unplugged device is waited for. Unless said otherwise the video ends when it is unplugged.
+    pub wait_for_return: Option<Duration>,
 }
 
 impl Default for Options {
-    /// The first device that captures, as it is set now. A frame has to come within two seconds.
     fn default() -> Self {
         Self {
             device: None,
@@ -37,51 +43,5 @@ impl Default for Options {
             timeout: Duration::from_secs(2),
             wait_for_return: None,
         }
-    }
-}
-
-impl Options {
-    /// That device, such as `/dev/video0`, instead of the first that captures.
-    #[must_use]
-    pub fn device(mut self, path: impl Into<PathBuf>) -> Self {
-        self.device = Some(path.into());
-        self
-    }
-
-    /// One of these formats only. Size and rate come first; of those formats that reach them equally well, the first is taken.
-    ///
-    /// Without this it is any of YUYV, NV12, RGB, JPEG and, if there is nothing else, grey.
-    #[must_use]
-    pub fn formats(mut self, formats: impl Into<Vec<PixelFormat>>) -> Self {
-        self.formats = formats.into();
-        self
-    }
-
-    /// That width and height in pixels, or what comes nearest, instead of the driver's present one.
-    #[must_use]
-    pub const fn size(mut self, width: u32, height: u32) -> Self {
-        self.size = Some((width, height));
-        self
-    }
-
-    /// That rate, or what comes nearest, instead of the driver's present one.
-    #[must_use]
-    pub const fn rate(mut self, rate: Rate) -> Self {
-        self.rate = Some(rate);
-        self
-    }
-
-    /// How long to wait for a frame. It is two seconds otherwise.
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// That long, an unplugged device is waited for. Otherwise the video ends when it is unplugged.
-    #[must_use]
-    pub const fn wait_for_return(mut self, time: Duration) -> Self {
-        self.wait_for_return = Some(time);
-        self
     }
 }

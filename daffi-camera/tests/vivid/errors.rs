@@ -4,7 +4,7 @@ use std::{env, os::unix::process::CommandExt as _, process::Command};
 
 use daffi_camera::{
     PixelFormat,
-    v4l2::{Camera, OpenError, devices},
+    v4l2::{Camera, OpenError, Options, devices},
 };
 
 use crate::guest::{enter, frames, options, set};
@@ -42,7 +42,7 @@ fn what_a_driver_refuses_at_the_start_is_told_and_can_be_tried_again() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn what_is_no_camera_is_told() {
     enter();
-    let open = |path: &str| Camera::open(&options().device(path)).unwrap_err();
+    let open = |path: &str| Camera::open(&Options { device: Some(path.into()), ..options() }).unwrap_err();
     assert!(matches!(open("/dev/video7"), OpenError::NotFound { .. }));
     assert!(matches!(open("/dev/null"), OpenError::NotACamera { .. }));
     assert!(matches!(open("/dev"), OpenError::NotACamera { .. }));
@@ -52,7 +52,7 @@ fn what_is_no_camera_is_told() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn a_format_that_it_has_not_is_told_with_those_that_it_has() {
     enter();
-    let error = Camera::open(&options().formats([PixelFormat::Jpeg])).unwrap_err();
+    let error = Camera::open(&Options { formats: [PixelFormat::Jpeg].into(), ..options() }).unwrap_err();
     assert!(matches!(&error, OpenError::NoFormat { offered, .. } if offered.contains(&"YUYV".to_owned())), "{error}");
 }
 

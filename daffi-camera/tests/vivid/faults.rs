@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use daffi_camera::{CaptureError, Rate, VideoSource, v4l2::Camera};
+use daffi_camera::{
+    CaptureError, Rate, VideoSource,
+    v4l2::{Camera, Options},
+};
 
 use crate::guest::{assert_all_accounted_for, enter, frames, options, set};
 
@@ -11,7 +14,7 @@ use crate::guest::{assert_all_accounted_for, enter, frames, options, set};
 fn lost_frames_are_counted() {
     enter();
     set("Percentage of Dropped Buffers", 50);
-    let mut camera = Camera::open(&options().rate(Rate::new(60, 1).unwrap())).unwrap();
+    let mut camera = Camera::open(&Options { rate: Some(Rate::new(60, 1).unwrap()), ..options() }).unwrap();
     let frames = frames(&mut camera, 60);
     assert_all_accounted_for(&camera, &frames);
     assert!(camera.counts().lost > 0, "{:?}", camera.counts());
@@ -21,7 +24,7 @@ fn lost_frames_are_counted() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn a_stall_times_out_and_then_goes_on() {
     enter();
-    let mut camera = Camera::open(&options().timeout(Duration::from_millis(400))).unwrap();
+    let mut camera = Camera::open(&Options { timeout: Duration::from_millis(400), ..options() }).unwrap();
     // A slow machine may stall by itself.
     let mut all = camera.by_ref().filter_map(Result::ok).take(5).collect::<Vec<_>>();
     set("Percentage of Dropped Buffers", 100);
@@ -41,7 +44,7 @@ fn a_stall_times_out_and_then_goes_on() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn a_camera_slower_than_the_time_out_still_gives_its_frames() {
     enter();
-    let slow = options().rate(Rate::new(2, 1).unwrap()).timeout(Duration::from_millis(150));
+    let slow = Options { rate: Some(Rate::new(2, 1).unwrap()), timeout: Duration::from_millis(150), ..options() };
     let mut camera = Camera::open(&slow).unwrap();
     let mut time_outs = 0;
     let mut all = Vec::new();

@@ -1,6 +1,9 @@
 //! Each format that vivid has, by the colours of its bars.
 
-use daffi_camera::{Frame, PixelFormat, VideoSource, v4l2::Camera};
+use daffi_camera::{
+    Frame, PixelFormat, VideoSource,
+    v4l2::{Camera, Options},
+};
 
 use crate::guest::{enter, frames, options};
 
@@ -68,7 +71,7 @@ fn grey() {
 /// The middle of each bar, of a frame in that format.
 fn bars(format: PixelFormat, pixel: impl Fn(&Frame, usize, usize) -> [u8; 3]) -> [[u8; 3]; 8] {
     enter();
-    let mut camera = Camera::open(&options().formats([format])).unwrap();
+    let mut camera = Camera::open(&Options { formats: [format].into(), ..options() }).unwrap();
     assert_eq!(camera.mode().format, format);
     let frame = frames(&mut camera, 1).remove(0);
     assert_eq!((frame.format(), frame.size()), (format, (320, 180)));

@@ -31,7 +31,13 @@ pub(crate) fn enter() {
 pub(crate) fn options() -> Options {
     // A driver keeps its rate from one opening to the next.
     let rate = Rate::new(30, 1).unwrap();
-    Options::default().device(CAMERA).size(320, 180).rate(rate).timeout(Duration::from_secs(5))
+    Options {
+        device: Some(CAMERA.into()),
+        size: Some((320, 180)),
+        rate: Some(rate),
+        timeout: Duration::from_secs(5),
+        ..Options::default()
+    }
 }
 
 /// Sets one of vivid's controls, and closes the device again. Buttons take any value.

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use daffi_camera::{CaptureError, Frame, PixelFormat, VideoSource, v4l2::Camera};
+use daffi_camera::{
+    CaptureError, Frame, PixelFormat, VideoSource,
+    v4l2::{Camera, Options},
+};
 use jpeg_encoder::{ColorType, Encoder};
 use v4l::{Format, FourCC, video::Output};
 use zune_jpeg::{JpegDecoder, zune_core::bytestream::ZCursor};
@@ -26,8 +29,13 @@ fn pictures_arrive_whole_and_under_their_numbers() {
     thread::scope(|scope| {
         scope.spawn(|| feeder.feed(&pause, &end));
         let ending = EndOnDrop(&end);
-        let mut camera =
-            Camera::open(&options().device(LOOPBACK).size(160, 90).timeout(Duration::from_secs(1))).unwrap();
+        let mut camera = Camera::open(&Options {
+            device: Some(LOOPBACK.into()),
+            size: Some((160, 90)),
+            timeout: Duration::from_secs(1),
+            ..options()
+        })
+        .unwrap();
         assert_eq!(camera.mode().format, PixelFormat::Jpeg);
         // A slow machine may stall by itself.
         let mut all = camera.by_ref().filter_map(Result::ok).take(15).collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 
 use daffi_camera::{
     PixelFormat, Rate, VideoSource, clock,
-    v4l2::{Camera, devices},
+    v4l2::{Camera, Options, devices},
 };
 
 use crate::guest::{CAMERA, assert_all_accounted_for, enter, frames, options, set};
@@ -44,7 +44,7 @@ fn frames_come_in_order_and_carry_when_they_were_taken() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn the_first_camera_is_taken_if_none_is_named() {
     enter();
-    let mut camera = Camera::open(&daffi_camera::v4l2::Options::default()).unwrap();
+    let mut camera = Camera::open(&Options::default()).unwrap();
     assert_eq!(camera.path().to_str(), Some(CAMERA));
     assert!(!camera.differs(), "nothing was asked for");
     frames(&mut camera, 1);
@@ -55,11 +55,11 @@ fn the_first_camera_is_taken_if_none_is_named() {
 fn a_rate_and_a_size_that_there_are_not_are_told() {
     enter();
     // Without an error the driver gives the fastest that it has.
-    let fast = Camera::open(&options().size(1280, 720)).unwrap();
+    let fast = Camera::open(&Options { size: Some((1280, 720)), ..options() }).unwrap();
     assert_eq!(fast.mode().to_string(), "1280x720 YUYV at 12.5 fps");
     assert!(fast.differs());
     drop(fast);
-    let mut odd = Camera::open(&options().size(333, 222)).unwrap();
+    let mut odd = Camera::open(&Options { size: Some((333, 222)), ..options() }).unwrap();
     assert_eq!(odd.mode().size, (320, 180));
     assert!(odd.differs());
     assert_eq!(frames(&mut odd, 1)[0].size(), (320, 180));
@@ -71,7 +71,7 @@ fn numbers_go_on_where_the_drivers_wrap() {
     enter();
     // The driver then begins 128 before the end of its 32 bits.
     set("Wrap Sequence Number", 1);
-    let mut camera = Camera::open(&options().rate(Rate::new(60, 1).unwrap())).unwrap();
+    let mut camera = Camera::open(&Options { rate: Some(Rate::new(60, 1).unwrap()), ..options() }).unwrap();
     let frames = frames(&mut camera, 150);
     assert_all_accounted_for(&camera, &frames);
     let last = frames[149].sequence();

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use daffi_camera::{
     CaptureError, Frame,
-    v4l2::{Camera, OpenError},
+    v4l2::{Camera, OpenError, Options},
 };
 
 use crate::guest::{CAMERA, bind, enter, frames, options, set};
@@ -21,7 +21,7 @@ fn a_camera_that_is_pulled_out_ends_the_video() {
     assert!(!Path::new(CAMERA).exists());
     let error = Camera::open(&options()).unwrap_err();
     assert!(matches!(error, OpenError::NotFound { .. }), "{error}");
-    let error = Camera::open(&daffi_camera::v4l2::Options::default()).unwrap_err();
+    let error = Camera::open(&Options::default()).unwrap_err();
     assert!(matches!(error, OpenError::NoDevice), "{error}");
     bind("bind");
     frames(&mut Camera::open(&options()).unwrap(), 1);
@@ -31,7 +31,7 @@ fn a_camera_that_is_pulled_out_ends_the_video() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn a_camera_that_comes_back_goes_on() {
     enter();
-    let mut camera = Camera::open(&options().wait_for_return(Duration::from_secs(60))).unwrap();
+    let mut camera = Camera::open(&Options { wait_for_return: Some(Duration::from_secs(60)), ..options() }).unwrap();
     let mut all = frames(&mut camera, 5);
     for _ in 0..2 {
         bind("unbind");
@@ -50,7 +50,7 @@ fn a_camera_that_comes_back_goes_on() {
 #[ignore = "runs in the virtual machine of tests/vm/run"]
 fn a_camera_that_stays_away_ends_the_video() {
     enter();
-    let mut camera = Camera::open(&options().wait_for_return(Duration::from_millis(200))).unwrap();
+    let mut camera = Camera::open(&Options { wait_for_return: Some(Duration::from_millis(200)), ..options() }).unwrap();
     frames(&mut camera, 5);
     bind("unbind");
     assert!(unplugged(&mut camera).1);
@@ -69,7 +69,7 @@ fn a_camera_that_fails_as_if_pulled_out_is_closed_and_can_be_opened() {
     set("Disconnect", 1);
     assert!(!unplugged(&mut camera).1);
     assert!(camera.next().is_none());
-    let mut camera = Camera::open(&options().wait_for_return(Duration::from_secs(60))).unwrap();
+    let mut camera = Camera::open(&Options { wait_for_return: Some(Duration::from_secs(60)), ..options() }).unwrap();
     frames(&mut camera, 5);
     set("Disconnect", 1);
     assert!(unplugged(&mut camera).1);

@@ -1,6 +1,6 @@
 //! A real X server without a screen (Xvfb) for the tests of windows, and a client that sees and acts as a user does.
 
-#![allow(dead_code, reason = "every test program compiles this folder and uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "every test program compiles this folder and uses a part of it")]
 
 mod desktop;
 mod picture;

@@ -1,0 +1,177 @@
+//! The video demo as a user has it: one command, and two windows in a real X server that show what it streams.
+//!
+//! With `DAFFI_SCREENSHOT=docs/video.png` the picture for the README is made on the way.
+
+#![cfg(target_os = "linux")]
+
+#[path = "windows/demo.rs"]
+mod demo;
+#[path = "../daffi-camera/tests/xserver/mod.rs"]
+mod xserver;
+
+use std::time::Duration;
+
+use daffi_camera::{
+    Frame, clock,
+    pattern::{Picture as Pattern, Stamp},
+    viewer::save_png,
+};
+
+use demo::Demo;
+use xserver::{ESCAPE, Window, XServer, soon};
+
+/// The size of the pattern, which each window shows twice as large.
+const SIZE: (u32, u32) = (320, 180);
+
+/// How many pictures of each window are looked at.
+const PICTURES: usize = 60;
+
+/// Any latency above is a fault and not a busy machine.
+const SANE: Duration = Duration::from_secs(1);
+
+#[test]
+fn both_windows_show_the_video_as_it_was_drawn() {
+    let Some(server) = XServer::start() else { return };
+    let _demo = Demo::start(&server);
+    let windows = side_by_side(&server);
+    let pattern = Pattern::new(SIZE).expect("a size that a pattern can have");
+    let (mut ages, mut torn) = (Vec::new(), 0);
+    for (window, name) in windows.into_iter().zip(["process2", "process3"]) {
+        let mut last = None;
+        for _ in 0..PICTURES {
+            let (frame, age) = soon(&format!("{name} shows the next picture, as it was drawn"), || {
+                let (stamp, seen) = picture(&server, window)?;
+                let age = clock::now().saturating_sub(stamp.drawn_at);
+                // Xlib sends a picture in parts. It may be looked at between two of them, of which one is new.
+                let is_whole = halved(&seen) == *pattern.draw(stamp).data();
+                torn += u32::from(!is_whole);
+                (is_whole && Some(stamp.frame) > last).then_some((stamp.frame, age))
+            });
+            last = Some(frame);
+            ages.push(age);
+        }
+        let title = server.title_that(window, |title| title.contains(" fps, "));
+        assert!(title.starts_with(&format!("{name}: ")) && title.ends_with(" missed"), "{title}");
+    }
+    ages.sort_unstable();
+    let [p50, p95] = [ages.len() / 2, ages.len() * 95 / 100].map(|index| ages[index]);
+    println!(
+        "glass to glass, read from the screen: p50 {p50:.1?}, p95 {p95:.1?} of {} pictures; {torn} torn",
+        ages.len()
+    );
+    assert!(p50 < SANE, "a picture is seen {p50:?} after it was drawn");
+}
+
+#[test]
+fn both_windows_show_the_same_video() {
+    let Some(server) = XServer::start() else { return };
+    let _demo = Demo::start(&server);
+    let windows = side_by_side(&server);
+    let (stamp, screen) = soon("both windows show the same frame at the same time", || {
+        let screen = server.screen();
+        let [left, right] = [0..640, 640..1_280].map(|columns| screen.cut((columns, 0..360)).frame());
+        let stamp = Stamp::read(&left).ok()?;
+        // The frame's number and the time at which it was drawn: two sources do not agree in both.
+        (Stamp::read(&right) == Ok(stamp) && left == right).then_some((stamp, screen))
+    });
+    for window in windows {
+        moves_on(&server, window, stamp.frame);
+    }
+    if let Some(path) = std::env::var_os("DAFFI_SCREENSHOT") {
+        save_png(&screen.cut((0..1_280, 0..360)).frame(), path).expect("the screenshot can be saved");
+    }
+}
+
+#[test]
+fn a_window_keeps_the_aspect_and_the_other_its_size() {
+    let Some(server) = XServer::start() else { return };
+    let _demo = Demo::start(&server);
+    let [left, right] = side_by_side(&server);
+    server.resize(left, (400, 400));
+    let stamp = soon("the picture fits its new window", || {
+        let seen = server.screenshot(left).filter(|seen| seen.size() == (400, 400))?;
+        let (columns, rows) = seen.inside_of_borders();
+        let fits = columns == (0..400) && rows.len().abs_diff(225) <= 1;
+        fits.then(|| Stamp::read(&seen.cut((columns, rows)).frame()).ok()).flatten()
+    });
+    assert_eq!(server.size(right), Some((640, 360)));
+    moves_on(&server, right, stamp.frame);
+}
+
+#[test]
+fn closing_one_window_leaves_the_other_running() {
+    let Some(server) = XServer::start() else { return };
+    let demo = Demo::start(&server);
+    let [left, right] = side_by_side(&server);
+    server.tap(left, ESCAPE);
+    server.gone(left);
+    let (stamp, _) = soon("the other one shows the video", || picture(&server, right));
+    moves_on(&server, right, stamp.frame);
+    // And with the last viewer the demo ends.
+    server.close_button(right);
+    server.gone(right);
+    demo.ends();
+}
+
+#[test]
+fn the_demo_ends_when_the_x_server_is_lost() {
+    let Some(server) = XServer::start() else { return };
+    let demo = Demo::start(&server);
+    side_by_side(&server);
+    server.kill();
+    demo.ends();
+}
+
+/// Prints how old the pictures are that a program gets from the X server. Not a check: see the sane latency above.
+#[test]
+#[ignore = "measures for ten seconds; run it in release mode, alone, on a machine that does nothing else"]
+fn glass_to_glass() {
+    let Some(server) = XServer::start() else { return };
+    let _demo = Demo::start(&server);
+    for (window, name) in side_by_side(&server).into_iter().zip(["process2", "process3"]) {
+        let (mut last, mut ages) = (0, Vec::new());
+        let until = clock::now() + Duration::from_secs(5);
+        while clock::now() < until {
+            let Some((stamp, _)) = picture(&server, window).filter(|(stamp, _)| stamp.frame > last) else { continue };
+            last = stamp.frame;
+            ages.push(clock::now().saturating_sub(stamp.drawn_at));
+        }
+        ages.sort_unstable();
+        let [p50, p95, p99] = [50, 95, 99].map(|part| ages[ages.len() * part / 100]);
+        let title = server.title(window).expect("it has one");
+        println!("from the screen: p50 {p50:.1?}, p95 {p95:.1?}, p99 {p99:.1?} of {} pictures of {name}", ages.len());
+        println!("    its title {title:?}");
+    }
+}
+
+/// Waits until both windows show the video, and puts one beside the other.
+fn side_by_side(server: &XServer) -> [Window; 2] {
+    let windows = ["process2", "process3"].map(|name| server.window(name));
+    for (window, x) in windows.into_iter().zip([0, 640]) {
+        server.place(window, x, 0);
+    }
+    for window in windows {
+        let (stamp, _) = soon("the video is in the window", || picture(server, window));
+        // The first one may have been drawn while another window lay above it.
+        moves_on(server, window, stamp.frame);
+    }
+    windows
+}
+
+/// Waits until the window shows a frame half a second after this one.
+fn moves_on(server: &XServer, window: Window, frame: u32) {
+    soon("the picture moves on", || picture(server, window).filter(|(now, _)| now.frame > frame + 30));
+}
+
+/// What is in the window, if it is the test pattern in its first size.
+fn picture(server: &XServer, window: Window) -> Option<(Stamp, Frame)> {
+    let frame = server.screenshot(window)?.frame();
+    let stamp = Stamp::read(&frame).ok()?;
+    (frame.size() == (2 * SIZE.0, 2 * SIZE.1)).then_some((stamp, frame))
+}
+
+/// The bytes of the picture half as large: each of its pixels was shown as four.
+fn halved(frame: &Frame) -> Vec<u8> {
+    let every_other = |row: &[u8]| row.as_chunks::<6>().0.iter().flat_map(|pair| [pair[0], pair[1], pair[2]]).collect();
+    frame.rows().step_by(2).flat_map(|row| -> Vec<u8> { every_other(row) }).collect()
+}

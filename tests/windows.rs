@@ -23,6 +23,10 @@ use xserver::{ESCAPE, Window, XServer, soon};
 /// The size of the pattern, which each window shows twice as large.
 const SIZE: (u32, u32) = (320, 180);
 
+/// Between the windows and around them, and where that puts the left edge of each, in pixels.
+const MARGIN: usize = 16;
+const PLACES: [usize; 2] = [MARGIN, 640 + 2 * MARGIN];
+
 /// How many pictures of each window are looked at.
 const PICTURES: usize = 60;
 
@@ -69,7 +73,7 @@ fn both_windows_show_the_same_video() {
     let windows = side_by_side(&server);
     let (stamp, screen) = soon("both windows show the same frame at the same time", || {
         let screen = server.screen();
-        let [left, right] = [0..640, 640..1_280].map(|columns| screen.cut((columns, 0..360)).frame());
+        let [left, right] = PLACES.map(|x| screen.cut((x..x + 640, MARGIN..MARGIN + 360)).frame());
         let stamp = Stamp::read(&left).ok()?;
         // The frame's number and the time at which it was drawn: two sources do not agree in both.
         (Stamp::read(&right) == Ok(stamp) && left == right).then_some((stamp, screen))
@@ -78,7 +82,8 @@ fn both_windows_show_the_same_video() {
         moves_on(&server, window, stamp.frame);
     }
     if let Some(path) = std::env::var_os("DAFFI_SCREENSHOT") {
-        save_png(&screen.cut((0..1_280, 0..360)).frame(), path).expect("the screenshot can be saved");
+        let both = screen.cut((0..PLACES[1] + 640 + MARGIN, 0..360 + 2 * MARGIN));
+        save_png(&both.frame(), path).expect("the screenshot can be saved");
     }
 }
 
@@ -147,8 +152,8 @@ fn glass_to_glass() {
 /// Waits until both windows show the video, and puts one beside the other.
 fn side_by_side(server: &XServer) -> [Window; 2] {
     let windows = ["process2", "process3"].map(|name| server.window(name));
-    for (window, x) in windows.into_iter().zip([0, 640]) {
-        server.place(window, x, 0);
+    for (window, x) in windows.into_iter().zip(PLACES) {
+        server.place(window, x as i32, MARGIN as i32);
     }
     for window in windows {
         let (stamp, _) = soon("the video is in the window", || picture(server, window));

@@ -127,6 +127,7 @@ impl XServer {
     /// Covers the whole screen with a window, and takes it away.
     pub(crate) fn cover(&self) {
         let cover = self.connection.generate_id().expect("a free number");
+        let (width, height) = self.size(Window(self.root)).expect("the screen is always there");
         let options = CreateWindowAux::new().override_redirect(1).background_pixel(0x00ff_00ff);
         let created = self.connection.create_window(
             x11rb::COPY_DEPTH_FROM_PARENT,
@@ -134,8 +135,8 @@ impl XServer {
             self.root,
             0,
             0,
-            1_280,
-            800,
+            width,
+            height,
             0,
             WindowClass::INPUT_OUTPUT,
             x11rb::COPY_FROM_PARENT,

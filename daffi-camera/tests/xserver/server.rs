@@ -28,7 +28,7 @@ pub(crate) fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// An X server of 1280x800 pixels on a free display, and a connection to it. Killed when dropped.
+/// An X server of 1400x800 pixels on a free display, and a connection to it. Killed when dropped.
 pub(crate) struct XServer {
     child: Child,
     display: String,
@@ -41,7 +41,7 @@ impl XServer {
     pub(crate) fn start() -> Option<Self> {
         // -noreset: else it begins anew when its last client leaves, and the next one may find it in the midst of that.
         let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-noreset", "-nolisten", "tcp", "-screen", "0", "1280x800x24"]);
+        command.args(["-displayfd", "1", "-noreset", "-nolisten", "tcp", "-screen", "0", "1400x800x24"]);
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = match spawned {
             Ok(child) => Started(Some(child)),

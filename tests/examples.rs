@@ -9,7 +9,7 @@ mod programs;
 
 use programs::{System, run};
 #[cfg(target_os = "linux")]
-use programs::{children_of, is_running, until};
+use programs::{leaves_nobody_behind, until};
 
 /// Sends 1 to 100 to two receivers; what the sender said, and what the receivers have.
 async fn sequence(sender: &str) -> (Vec<String>, [String; 2]) {
@@ -224,15 +224,11 @@ fn an_interrupted_copy_leaves_no_process_behind() {
             let sender = system.start_anywhere("file_stream", &arguments);
             // All are there when the last receiver has made its file.
             until(|| out.join("receiver-3.bin").exists()).await;
-            let children = children_of(sender.id());
-            assert_eq!(children.len(), 4);
-            sender.signal(signal).await;
-            let (status, _, errors) = sender.ends().await;
+            let (status, _, errors) = leaves_nobody_behind(sender, signal, 4).await;
             match signal {
                 "-KILL" => assert_eq!(status.code(), None),
                 _ => assert!(status.code() == Some(1) && errors.contains("stopped by"), "{status}: {errors}"),
             }
-            until(|| !children.iter().any(|child| is_running(*child))).await;
         });
     }
 }

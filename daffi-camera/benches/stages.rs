@@ -10,7 +10,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use daffi_camera::{
     Arrivals, Frame, Percent, PixelFormat, Scaler,
     codec::{Codec, Decoder, Encoder},
@@ -26,8 +26,8 @@ fn stages(criterion: &mut Criterion) {
         let draw = |frame| picture.draw(Stamp { frame, drawn_at: Duration::from_secs(1_000) });
         let rgb = draw(7);
         let mut bench = |stage: &str, run: &mut dyn FnMut() -> Frame| {
-            let name = BenchmarkId::new(stage, format!("{}x{}", size.0, size.1));
-            criterion.bench_function(&name.to_string(), |bencher| bencher.iter(|| black_box(run())));
+            let name = format!("{stage}, {}x{}", size.0, size.1);
+            criterion.bench_function(&name, |bencher| bencher.iter(|| black_box(run())));
         };
 
         bench("draw the pattern", &mut || draw(black_box(7)));

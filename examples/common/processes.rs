@@ -61,16 +61,22 @@ impl Processes {
         Ok((id, ready.trim_end().to_owned()))
     }
 
-    /// Ends them all, the last one first, and waits until they have ended.
-    pub(crate) async fn end(mut self) {
+    /// Ends them all, the last one first, and waits until they have ended. Whether all of them say that they did well.
+    pub(crate) async fn end(mut self) -> bool {
+        let mut well = true;
         while let Some(mut child) = self.running.pop() {
             drop(child.stdin.take());
-            if timeout(PATIENCE, child.wait()).await.is_err()
-                && let Err(error) = child.kill().await
-            {
-                eprintln!("could not end a process: {error}");
+            match timeout(PATIENCE, child.wait()).await {
+                Ok(status) => well &= status.is_ok_and(|status| status.success()),
+                Err(_) => {
+                    well = false;
+                    if let Err(error) = child.kill().await {
+                        eprintln!("could not end a process: {error}");
+                    }
+                }
             }
         }
+        well
     }
 }
 

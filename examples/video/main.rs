@@ -8,12 +8,15 @@
 //! This program is the producer, with the controller in it, and starts itself again as each of the viewers. `video_producer` and
 //! `video_viewer` are the same parts as programs of their own.
 
-use std::{error::Error, ffi::OsString, process::ExitCode};
+use std::{error::Error, ffi::OsString, process::ExitCode, thread, time::Duration};
 
 use clap::{Parser, Subcommand};
 use daffi::Global;
 use daffi_camera::viewer::check_display;
+use tokio::sync::oneshot;
 
+mod feed;
+mod outcome;
 #[path = "../common/processes.rs"]
 mod processes;
 mod producer;
@@ -22,12 +25,14 @@ mod signals;
 mod source;
 mod table;
 mod viewer;
-mod viewing;
 
+use outcome::Outcome;
 use processes::{Processes, until_the_starter_is_through};
-use producer::Seen;
 use signals::interrupted;
 use viewer::ViewerOptions;
+
+/// How long a viewer may take to join once it is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Streams video from this process to viewers, each a process of its own
 #[derive(Debug, Parser)]
@@ -77,13 +82,17 @@ fn main() -> ExitCode {
 
 /// Plays a viewer, until the starter is through.
 fn watch(name: &str, options: &Options) -> Result<(), Box<dyn Error>> {
-    let ended = async {
-        let ended = tokio::task::spawn_blocking(until_the_starter_is_through);
-        // It ends at the latest with the process.
-        let _ = ended.await;
-    };
+    let (through, ended) = oneshot::channel::<()>();
+    // A thread of its own: nobody waits for it when the viewer ends before the starter does.
+    thread::spawn(|| {
+        until_the_starter_is_through();
+        drop(through);
+    });
+    let ended = async { drop(ended.await) };
     let setup = Global::builder().host(&options.host).port(options.port);
-    viewer::run(name, setup, &options.viewer, ended).map(drop)
+    // The starter waits for this line.
+    let joined = || println!("{name} has joined");
+    viewer::run(name, setup, &options.viewer, joined, ended).map(drop)
 }
 
 /// Starts the viewers and streams the video to them.
@@ -95,37 +104,43 @@ fn produce(mut options: Options) -> Result<(), Box<dyn Error>> {
         options.viewer.headless = true;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let seen = runtime.block_on(play(&options))?;
-    for (viewer, viewing) in &seen {
-        viewing.print(viewer, options.json)?;
-    }
-    match seen.values().all(|viewing| viewing.total.in_order && viewing.total.intact) {
-        true => Ok(()),
-        false => Err("not all frames arrived whole and in order".into()),
-    }
+    runtime.block_on(play(&options))?.conclude(options.json)
 }
 
 /// Plays the video. No process is left behind, however this ends.
-async fn play(options: &Options) -> Result<Seen, Box<dyn Error>> {
+async fn play(options: &Options) -> Result<Outcome, Box<dyn Error>> {
+    // What cannot be played is not worth a window.
+    let source = options.video.open()?;
     let state = tempfile::tempdir()?;
     let g = Global::builder().process_name("process1").host(&options.host).port(options.port).callbacks([]);
     let g = g.init_controller(true).state_dir(state.path()).start().await?;
-    let mut processes = Processes::new(state.path())?;
-    let played = tokio::select! {
-        signal = interrupted() => Err(format!("stopped by {}", signal?).into()),
-        played = async {
-            let port = g.controller_address().ok_or("there is no controller")?.port();
-            for number in 0..options.viewers {
-                let name = format!("process{}", number + 2);
-                processes.start(options.viewer_arguments(port, &name)).await?;
-                g.wait_process(name).await?;
-            }
-            producer::run(&g, &options.video, false).await
-        } => played,
+    let mut viewers = Processes::new(state.path())?;
+    let started = tokio::select! {
+        started = start_viewers(&g, options, &mut viewers) => started.map(|()| true),
+        _ = interrupted() => Ok(false),
     };
-    processes.end().await;
+    let played = match started {
+        Ok(true) => producer::run(&g, source, &options.video, false).await,
+        Ok(false) => Ok(Outcome::default()),
+        Err(error) => Err(error),
+    };
+    let well = viewers.end().await;
     g.stop().await;
-    played
+    let mut outcome = played?;
+    if !well {
+        outcome.failure.get_or_insert_with(|| "a viewer did not end as it should".into());
+    }
+    Ok(outcome)
+}
+
+async fn start_viewers(g: &Global, options: &Options, viewers: &mut Processes) -> Result<(), Box<dyn Error>> {
+    let port = g.controller_address().ok_or("there is no controller")?.port();
+    for number in 0..options.viewers {
+        let name = format!("process{}", number + 2);
+        viewers.start(options.viewer_arguments(port, &name)).await?;
+        g.wait_process(name).timeout(PATIENCE).await?;
+    }
+    Ok(())
 }
 
 impl Options {

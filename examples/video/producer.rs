@@ -1,23 +1,24 @@
 //! The producer: reads the video and streams it to all viewers, whoever is there.
 
-use std::{
-    collections::BTreeMap,
-    error::Error,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
-use daffi::{CallError, Event, Events, Global, fetcher};
-use daffi_camera::{CaptureError, Frame, Pipeline, VideoSource};
+use daffi::{CallError, Event, Events, Global, NodeReply, fetcher};
+use daffi_camera::{Counts, Frame, VideoSource};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{source::VideoOptions, table::Table, viewing::Viewing};
+use crate::{
+    feed::{Feed, Turn},
+    outcome::{Outcome, Seen, Viewing},
+    signals::interrupted,
+    source::VideoOptions,
+    table::{Notes, Table},
+};
 
 /// How often the viewers are asked how it goes.
 const TABLE_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long the viewers have to say what they have seen in all.
+const LAST_WORD: Duration = Duration::from_secs(10);
 
 #[fetcher(STREAM)]
 async fn show_stream(frame: Frame) -> Result<(), String>;
@@ -25,52 +26,108 @@ async fn show_stream(frame: Frame) -> Result<(), String>;
 #[fetcher(BROADCAST)]
 async fn viewing() -> Result<Viewing, String>;
 
-/// What each viewer said last.
-pub(crate) type Seen = BTreeMap<String, Viewing>;
-
-/// Streams the video to whoever is there until it ends; what the viewers have seen. With `lasting`, it goes on when all
-/// viewers are gone, and waits for others.
-pub(crate) async fn run(g: &Global, options: &VideoOptions, lasting: bool) -> Result<Seen, Box<dyn Error>> {
-    let mut events = g.events();
-    let source = options.open()?;
-    let mode = source.mode();
-    eprintln!("{}: {mode}, sent as {}", source.name(), options.way(mode));
-    let video = Video::new(source, options.pipeline(mode), options.frames);
-    let mut seen = Seen::new();
+/// Streams the video to whoever is there until it ends, or somebody wants it to; what became of it. With `lasting`, it goes
+/// on when all viewers are gone, and waits for others.
+pub(crate) async fn run(
+    g: &Global,
+    source: Box<dyn VideoSource>,
+    options: &VideoOptions,
+    lasting: bool,
+) -> Result<Outcome, Box<dyn Error>> {
     let mut table = Table::new();
+    let notes = table.notes();
+    let mode = source.mode();
+    let name = source.name().to_owned();
+    notes.say(format_args!("{name}: {mode}, sent as {}", options.way(mode)));
+    let feed = Feed::new(source, options.pipeline(mode), options.frames, notes.clone());
+    let mut seen = Seen::new();
+    let streamed = tokio::select! {
+        streamed = stream(g, &feed, lasting, &notes) => streamed,
+        signal = interrupted() => signal.map(|signal| notes.say(format_args!("stopped by {signal}"))).map_err(Into::into),
+        () = watch(g, &mut seen, &mut table) => unreachable!("it watches for ever"),
+    };
+    table.end();
+    streamed?;
+    for silent in ask(g, &mut seen, LAST_WORD).await {
+        notes.say(format_args!("{silent} did not say what it has seen"));
+    }
+    let Counts { given, lost, damaged } = feed.counts();
+    if lost + damaged > 0 {
+        notes.say(format_args!("{name}: {given} frames, and {lost} lost and {damaged} damaged before they got here"));
+    }
+    Ok(Outcome { seen, failure: feed.failure().map(ToString::to_string) })
+}
+
+/// Streams the video, turn by turn: a stream has the receivers that were there at its beginning.
+async fn stream(g: &Global, feed: &Feed, lasting: bool, notes: &Notes) -> Result<(), Box<dyn Error>> {
+    let mut events = g.events();
+    let mut goes_on = false;
     loop {
-        let turn = video.turn();
-        let streamed = {
-            let stream = show_stream(turn.clone()).on(g);
-            tokio::select! {
-                streamed = stream => streamed,
-                () = watch(g, &mut seen, &mut table) => unreachable!("it watches for ever"),
-                () = other_viewers(&mut events, &turn) => unreachable!("it waits for ever"),
-            }
+        let turn = feed.turn(goes_on);
+        let streamed = tokio::select! {
+            streamed = show_stream(turn.clone()).on(g) => streamed,
+            () = others_join(g, &mut events, &turn) => unreachable!("it waits for ever"),
         };
         match streamed {
-            Ok(report) => report.failed().for_each(|viewer| eprintln!("{} is gone", viewer.node)),
+            Ok(report) => {
+                for viewer in report.receivers {
+                    if let Err(error) = viewer.result {
+                        notes.say(format_args!("{} has left the video: {error}", viewer.node));
+                    }
+                }
+            }
             Err(CallError::NoCallback { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        if video.is_over() {
-            break;
+        if feed.is_over() {
+            return Ok(());
         }
-        if !turn.was_stopped() {
+        goes_on = turn.was_stopped();
+        if !goes_on {
             if !lasting {
-                eprintln!("all viewers are gone");
-                break;
+                notes.say("all viewers are gone");
+                return Ok(());
             }
-            eprintln!("waiting for a viewer");
-            viewer_joined(&mut events).await;
+            notes.say("waiting for a viewer");
+            another_joins(g, &mut events, &mut BTreeSet::new()).await;
         }
     }
-    ask(g, &mut seen).await;
-    table.end();
-    match video.failure() {
-        Some(failure) => Err(failure.into()),
-        None => Ok(seen),
+}
+
+/// Ends the turn after the frame at hand when another viewer joins: the next turn is for all.
+async fn others_join(g: &Global, events: &mut Events, turn: &Turn) {
+    let mut present = viewers(g);
+    loop {
+        another_joins(g, events, &mut present).await;
+        turn.stop();
     }
+}
+
+/// Waits for a viewer who is not one of these.
+async fn another_joins(g: &Global, events: &mut Events, present: &mut BTreeSet<String>) {
+    while let Some(event) = events.next().await {
+        match event {
+            // One of the same name may come back.
+            Event::NodeLeft { node, .. } => drop(present.remove(&node)),
+            Event::NodeJoined { .. } | Event::CallbacksOffered { .. } | Event::Missed(_) => {
+                let now = viewers(g);
+                if !now.is_subset(present) {
+                    *present = now;
+                    return;
+                }
+            }
+            _ => {}
+        }
+    }
+    // The node has ended: nobody joins any more.
+    std::future::pending::<()>().await;
+}
+
+/// Who would get the video now.
+fn viewers(g: &Global) -> BTreeSet<String> {
+    let nodes = g.nodes().into_iter();
+    let viewers = nodes.filter(|node| node.callbacks.iter().any(|callback| callback.name == "show_stream"));
+    viewers.map(|node| node.name).collect()
 }
 
 /// Asks the viewers again and again, and shows what they say.
@@ -80,130 +137,26 @@ async fn watch(g: &Global, seen: &mut Seen, table: &mut Table) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        ask(g, seen).await;
+        ask(g, seen, TABLE_PERIOD).await;
         table.show(seen);
     }
 }
 
-/// Asks all viewers how it goes. One that does not answer keeps what it said last.
-async fn ask(g: &Global, seen: &mut Seen) {
-    let Ok(replies) = viewing().on(g).timeout(TABLE_PERIOD).await else { return };
-    for reply in replies {
-        if let Ok(viewing) = reply.result {
-            seen.insert(reply.node, viewing);
+/// Asks all viewers how it goes; those who are there and do not answer. Who does not answer keeps what it said last, but sees
+/// nothing of late.
+async fn ask(g: &Global, seen: &mut Seen, patience: Duration) -> Vec<String> {
+    seen.values_mut().for_each(|viewing| viewing.lately = Default::default());
+    for viewer in viewers(g) {
+        seen.entry(viewer).or_default();
+    }
+    let replies = viewing().on(g).timeout(patience).await.unwrap_or_default();
+    let mut silent = Vec::new();
+    for NodeReply { node, result, .. } in replies {
+        match result {
+            Ok(viewing) => drop(seen.insert(node, viewing)),
+            Err(CallError::NodeLost { .. }) => {}
+            Err(_) => silent.push(node),
         }
     }
-}
-
-/// A stream has the receivers that were there at its beginning. When another viewer joins, this turn ends after the frame at hand,
-/// and the next one is for all.
-async fn other_viewers(events: &mut Events, turn: &Turn) {
-    loop {
-        viewer_joined(events).await;
-        turn.stop();
-    }
-}
-
-async fn viewer_joined(events: &mut Events) {
-    while let Some(event) = events.next().await {
-        if let Event::NodeJoined { .. } | Event::CallbacksOffered { .. } = event {
-            return;
-        }
-    }
-    // The node has ended: nobody joins any more.
-    std::future::pending::<()>().await;
-}
-
-/// The video, of which each stream takes the next part.
-#[derive(Clone)]
-struct Video(Arc<Mutex<Progress>>);
-
-struct Progress {
-    source: Box<dyn VideoSource>,
-    pipeline: Pipeline,
-    /// How many frames are still to be sent, if that is limited.
-    left: Option<u64>,
-    over: bool,
-    failure: Option<CaptureError>,
-}
-
-impl Video {
-    fn new(source: Box<dyn VideoSource>, pipeline: Pipeline, left: Option<u64>) -> Self {
-        Self(Arc::new(Mutex::new(Progress { source, pipeline, left, over: false, failure: None })))
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The frames from here on. Whoever sees the first of them may not have seen those before.
-    fn turn(&self) -> Turn {
-        self.progress().pipeline.force_sync();
-        Turn { video: self.clone(), stopped: Arc::default() }
-    }
-
-    fn is_over(&self) -> bool {
-        self.progress().over
-    }
-
-    fn failure(&self) -> Option<CaptureError> {
-        self.progress().failure.take()
-    }
-}
-
-impl Progress {
-    /// The next frame as it is to be sent.
-    fn next(&mut self) -> Option<Frame> {
-        while !self.over && self.left != Some(0) {
-            let frame = match self.source.next() {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) if error.is_recoverable() => {
-                    eprintln!("{error}");
-                    continue;
-                }
-                Some(Err(error)) => {
-                    self.failure = Some(error);
-                    break;
-                }
-                None => break,
-            };
-            match self.pipeline.process(&frame) {
-                Ok(frame) => {
-                    self.left = self.left.map(|left| left - 1);
-                    return Some(frame);
-                }
-                Err(error) => eprintln!("left out: {error}"),
-            }
-        }
-        self.over = true;
-        None
-    }
-}
-
-/// A part of the video: the source of one stream.
-#[derive(Clone)]
-struct Turn {
-    video: Video,
-    stopped: Arc<AtomicBool>,
-}
-
-impl Turn {
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    fn was_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-}
-
-impl Iterator for Turn {
-    type Item = Frame;
-
-    fn next(&mut self) -> Option<Frame> {
-        if self.was_stopped() {
-            return None;
-        }
-        self.video.progress().next()
-    }
+    silent
 }

@@ -23,9 +23,9 @@ pub(crate) struct VideoOptions {
     /// Frames a second; 0 is as fast as it goes. Without it, what the camera or file has, or 60 for the pattern
     #[arg(long)]
     fps: Option<u32>,
-    /// The pattern's pixels: rgb, grey, yuyv, nv12, i420 or jpeg
-    #[arg(long, value_parser = format, default_value = "rgb")]
-    format: PixelFormat,
+    /// The pattern's pixels: rgb, grey, yuyv, nv12, i420 or jpeg; rgb without it
+    #[arg(long, value_parser = format)]
+    format: Option<PixelFormat>,
     /// What goes wrong with the pattern: stall@FRAME:TIME, drop@FRAME:COUNT, repeat@FRAME, corrupt@FRAME, unplug@FRAME[:TIME]
     #[arg(long = "fault")]
     faults: Vec<Fault>,
@@ -42,6 +42,9 @@ pub(crate) struct VideoOptions {
     #[arg(long)]
     pub(crate) frames: Option<u64>,
 }
+
+/// An option, and whether it was given.
+type Given = (&'static str, fn(&VideoOptions) -> bool);
 
 /// Where the video comes from.
 #[derive(Debug, Clone)]
@@ -70,15 +73,22 @@ impl VideoOptions {
     pub(crate) fn open(&self) -> Result<Box<dyn VideoSource>, Box<dyn Error>> {
         match &self.source {
             None => match self.camera(None) {
-                Ok(camera) => Ok(camera),
+                Ok(camera) => {
+                    self.only_of("a camera", &[Self::FAULT, Self::FORMAT, Self::REPEAT])?;
+                    Ok(camera)
+                }
                 Err(why) => {
                     eprintln!("no camera ({why}): sending the test pattern");
                     self.pattern()
                 }
             },
-            Some(Source::Camera(device)) => self.camera(device.clone()),
+            Some(Source::Camera(device)) => {
+                self.only_of("a camera", &[Self::FAULT, Self::FORMAT, Self::REPEAT])?;
+                self.camera(device.clone())
+            }
             Some(Source::Pattern) => self.pattern(),
             Some(Source::File(path)) => {
+                self.only_of("a file", &[Self::FAULT, Self::FORMAT, Self::SIZE])?;
                 let speed = match self.fps {
                     None => Speed::Own,
                     Some(fps) => Rate::new(fps, 1).map_or(Speed::Full, Speed::At),
@@ -89,23 +99,40 @@ impl VideoOptions {
         }
     }
 
+    const FAULT: Given = ("--fault", |options| !options.faults.is_empty());
+    const FORMAT: Given = ("--format", |options| options.format.is_some());
+    const REPEAT: Given = ("--repeat", |options| options.repeat);
+    const SIZE: Given = ("--size", |options| options.size.is_some());
+
+    /// Refuses options that mean nothing for a source, rather than to ignore them.
+    fn only_of(&self, source: &str, others: &[Given]) -> Result<(), String> {
+        match others.iter().find(|(_, is_given)| is_given(self)) {
+            Some((option, _)) => Err(format!("{option} means nothing for {source}")),
+            None => Ok(()),
+        }
+    }
+
     /// What is done to each frame before it is sent.
     pub(crate) fn pipeline(&self, mode: Mode) -> Pipeline {
         Pipeline::new(self.scale, self.codec, mode.rate)
     }
 
     /// How the frames are sent, for people.
-    pub(crate) fn way(&self, Mode { size, .. }: Mode) -> String {
+    pub(crate) fn way(&self, Mode { size, format, .. }: Mode) -> String {
         let (width, height) = self.scale.of(size);
-        format!("{width}x{height} {}", self.codec)
+        match self.scale == Percent::ORIGINAL && self.codec.format() == Some(format) {
+            true => "they come".to_owned(),
+            false => format!("{width}x{height} {}", self.codec),
+        }
     }
 
     fn pattern(&self) -> Result<Box<dyn VideoSource>, Box<dyn Error>> {
+        self.only_of("the test pattern", &[Self::REPEAT])?;
         let defaults = pattern::Options::default();
         let options = pattern::Options {
             size: self.size.unwrap_or(defaults.size),
             rate: self.fps.map_or(defaults.rate, |fps| Rate::new(fps, 1)),
-            format: self.format,
+            format: self.format.unwrap_or(defaults.format),
             faults: self.faults.clone(),
             ..defaults
         };
@@ -123,7 +150,11 @@ impl VideoOptions {
             wait_for_return: Some(Duration::from_secs(60)),
             ..Options::default()
         };
-        Ok(Box::new(Camera::open(&options)?))
+        let camera = Camera::open(&options)?;
+        if camera.differs() {
+            eprintln!("the camera gives another size or rate than what was asked for");
+        }
+        Ok(Box::new(camera))
     }
 
     #[cfg(not(all(feature = "v4l2", target_os = "linux")))]

@@ -1,22 +1,44 @@
-//! The table that shows how it goes.
+//! The table that shows how it goes, and notes above it.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    fmt::Display,
+    io::{IsTerminal, stderr},
+};
 
 use daffi_camera::Lately;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::producer::Seen;
-
-/// On a terminal the table stays where it is, and its figures change. Elsewhere a table is printed for each time.
-pub(crate) struct Table {
-    bars: Option<(MultiProgress, Vec<ProgressBar>)>,
-}
+use crate::outcome::Seen;
 
 const HEAD: &str = "viewer          frames      fps   p50 ms   p99 ms   missed    Mbit/s";
 
+/// On a terminal the table stays where it is, and its figures change. Elsewhere a table is printed for each time.
+pub(crate) struct Table {
+    notes: Notes,
+    rows: Vec<ProgressBar>,
+}
+
+/// Prints without tearing the table, from any thread.
+#[derive(Clone)]
+pub(crate) struct Notes(Option<MultiProgress>);
+
+impl Notes {
+    pub(crate) fn say(&self, note: impl Display) {
+        let told = self.0.as_ref().is_some_and(|table| table.println(note.to_string()).is_ok());
+        if !told {
+            eprintln!("{note}");
+        }
+    }
+}
+
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { bars: stderr().is_terminal().then(|| (MultiProgress::new(), Vec::new())) }
+        Self { notes: Notes(stderr().is_terminal().then(MultiProgress::new)), rows: Vec::new() }
+    }
+
+    /// Where to say something while the table is there.
+    pub(crate) fn notes(&self) -> Notes {
+        self.notes.clone()
     }
 
     pub(crate) fn show(&mut self, seen: &Seen) {
@@ -33,22 +55,22 @@ impl Table {
             )
         });
         let lines: Vec<String> = std::iter::once(HEAD.to_owned()).chain(rows).collect();
-        let Some((table, bars)) = &mut self.bars else {
+        let Some(table) = &self.notes.0 else {
             eprintln!("{}", lines.join("\n"));
             return;
         };
-        while bars.len() < lines.len() {
+        while self.rows.len() < lines.len() {
             let style = ProgressStyle::with_template("{msg}").expect("the template has but a message");
-            bars.push(table.add(ProgressBar::new_spinner().with_style(style)));
+            self.rows.push(table.add(ProgressBar::new_spinner().with_style(style)));
         }
-        for (bar, line) in bars.iter().zip(lines) {
-            bar.set_message(line);
-            bar.tick();
+        for (row, line) in self.rows.iter().zip(lines) {
+            row.set_message(line);
+            row.tick();
         }
     }
 
     /// Leaves the last state on the screen.
     pub(crate) fn end(&mut self) {
-        self.bars.iter().flat_map(|(_, bars)| bars).for_each(ProgressBar::abandon);
+        self.rows.iter().for_each(ProgressBar::abandon);
     }
 }

@@ -12,12 +12,16 @@ use clap::Parser;
 
 #[path = "../common/mod.rs"]
 mod common;
+mod feed;
+mod outcome;
 mod producer;
 #[path = "../common/signals.rs"]
 mod signals;
 mod source;
 mod table;
-mod viewing;
+
+use outcome::Outcome;
+use signals::interrupted;
 
 /// Streams video to all viewers
 #[derive(Debug, Parser)]
@@ -53,23 +57,22 @@ async fn play() -> Result<(), Box<dyn Error>> {
     if expect.is_empty() {
         expect = ["process2", "process3"].map(String::from).into();
     }
+    let source = video.open()?;
     let g = place.global().process_name("process1").init_controller(true).callbacks([]).start().await?;
-    let produced = tokio::select! {
-        signal = signals::interrupted() => {
-            eprintln!("stopped by {}", signal?);
-            Ok(Default::default())
-        }
-        produced = async {
+    let waited = tokio::select! {
+        waited = async {
             for viewer in expect {
                 eprintln!("waiting for {viewer}");
                 g.wait_process(viewer).await?;
             }
-            producer::run(&g, &video, !once).await
-        } => produced,
+            Ok::<_, Box<dyn Error>>(true)
+        } => waited?,
+        _ = interrupted() => false,
+    };
+    let produced = match waited {
+        true => producer::run(&g, source, &video, !once).await,
+        false => Ok(Outcome::default()),
     };
     g.stop().await;
-    for (viewer, viewing) in produced? {
-        viewing.print(&viewer, json)?;
-    }
-    Ok(())
+    produced?.conclude(json)
 }

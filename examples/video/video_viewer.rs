@@ -14,10 +14,12 @@ use clap::Parser;
 
 #[path = "../common/mod.rs"]
 mod common;
+mod outcome;
 #[path = "../common/signals.rs"]
 mod signals;
 mod viewer;
-mod viewing;
+
+use outcome::{Outcome, Seen};
 
 /// Shows the video that a producer streams
 #[derive(Debug, Parser)]
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
 
 fn play() -> Result<(), Box<dyn Error>> {
     let Options { name, json, viewer, place } = Options::parse();
-    let seen = viewer::run(&name, place.global(), &viewer, std::future::pending())?;
-    Ok(seen.print(&name, json)?)
+    let joined = || eprintln!("{name} has joined");
+    let seen = viewer::run(&name, place.global(), &viewer, joined, std::future::pending())?;
+    Outcome { seen: Seen::from([(name, seen)]), failure: None }.conclude(json)
 }

@@ -2,21 +2,20 @@
 
 use std::{
     error::Error,
-    io::{self, Write},
     path::PathBuf,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
 
-use daffi::{Builder, Event, Events, callback};
+use daffi::{Builder, Event, Events, StreamEnded, callback};
 use daffi_camera::{
     Arrivals, Frame, clock,
     codec::Decoder,
     viewer::{Screen, WindowOptions, save_png, with_window},
 };
 
-use crate::{signals::interrupted, viewing::Viewing};
+use crate::{outcome::Viewing, signals::interrupted};
 
 /// How a viewer shows what it gets.
 #[derive(Debug, Clone, clap::Args)]
@@ -35,26 +34,26 @@ pub(crate) struct ViewerOptions {
     pub(crate) delay: Option<Duration>,
 }
 
-/// What the callbacks work on.
+/// What the callbacks work on. Whoever asks how it goes does not wait for a picture to be decoded or saved.
 struct Viewer {
     name: String,
     options: ViewerOptions,
-    decoder: Decoder,
-    arrivals: Arrivals,
+    decoder: Mutex<Decoder>,
+    arrivals: Mutex<Arrivals>,
     screen: Option<Screen>,
 }
 
-static VIEWER: OnceLock<Mutex<Viewer>> = OnceLock::new();
+static VIEWER: OnceLock<Viewer> = OnceLock::new();
 
-fn viewer() -> Result<MutexGuard<'static, Viewer>, String> {
-    let viewer = VIEWER.get().ok_or("this process is no viewer")?;
-    Ok(viewer.lock().unwrap_or_else(PoisonError::into_inner))
+fn viewer() -> Result<&'static Viewer, String> {
+    VIEWER.get().ok_or_else(|| "this process is no viewer".into())
 }
 
 /// A sync callback may take its time: it has a thread of its own for the whole stream.
 #[callback]
 fn show_stream(frame: Frame) -> Result<(), String> {
-    viewer()?.show(&frame)
+    viewer()?.show(&frame);
+    Ok(())
 }
 
 /// How it goes.
@@ -64,27 +63,53 @@ fn viewing() -> Result<Viewing, String> {
 }
 
 impl Viewer {
-    /// A frame that cannot be decoded is counted; the next one may be better.
-    fn show(&mut self, frame: &Frame) -> Result<(), String> {
+    fn new(name: &str, options: &ViewerOptions, screen: Option<Screen>) -> Self {
+        let (decoder, arrivals) = (Mutex::new(Decoder::new()), Mutex::new(Arrivals::new()));
+        Self { name: name.into(), options: options.clone(), decoder, arrivals, screen }
+    }
+
+    /// The picture is shown first; what else there is to do can wait.
+    fn show(&self, frame: &Frame) {
         self.options.delay.into_iter().for_each(thread::sleep);
-        let picture = self.decoder.decode(frame);
-        self.arrivals.record(frame, picture.as_ref(), clock::now());
-        let Ok(picture) = picture else { return Ok(()) };
-        if let Some(directory) = &self.options.snapshots
-            && frame.sequence().is_multiple_of(self.options.snapshot_every)
-        {
-            let path = directory.join(format!("{}-{:06}.png", self.name, frame.sequence()));
-            save_png(&picture, path).map_err(|error| error.to_string())?;
+        let picture = lock(&self.decoder).decode(frame);
+        let arrived_at = clock::now();
+        if let (Some(screen), Ok(picture)) = (&self.screen, &picture) {
+            // A window that is closed ends this process in a moment.
+            let _ = screen.show(picture.clone());
         }
-        match &self.screen {
-            Some(screen) => screen.show(picture).map_err(|error| error.to_string()),
-            None => Ok(()),
+        lock(&self.arrivals).record(frame, picture.as_ref(), arrived_at);
+        match picture {
+            Ok(picture) => self.save(&picture),
+            // It is counted; the next one may be better.
+            Err(error) => eprintln!("{}: {error}", self.name),
         }
     }
 
-    fn viewing(&mut self) -> Viewing {
-        Viewing { total: self.arrivals.summary(), lately: self.arrivals.lately() }
+    fn save(&self, picture: &Frame) {
+        let ViewerOptions { snapshots: Some(directory), snapshot_every, .. } = &self.options else { return };
+        if picture.sequence().is_multiple_of(*snapshot_every) {
+            let path = directory.join(format!("{}-{:06}.png", self.name, picture.sequence()));
+            if let Err(error) = save_png(picture, path) {
+                eprintln!("{}: {error}", self.name);
+            }
+        }
     }
+
+    /// With a window, the latency is that until the picture is on the screen.
+    fn viewing(&self) -> Viewing {
+        let mut arrivals = lock(&self.arrivals);
+        let mut viewing = Viewing { total: arrivals.summary(), lately: arrivals.lately() };
+        if let Some(shown) = self.screen.as_ref().map(Screen::shown) {
+            let micros = |part| shown.latency(part).map_or(0, |latency| latency.as_micros() as u64);
+            (viewing.total.latency_p50_us, viewing.total.latency_p99_us) = (micros(0.5), micros(0.99));
+        }
+        viewing
+    }
+}
+
+/// What a thread that panicked left behind is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Plays the viewer of this name, until the producer is gone, its window is closed, or `ended` says so. What it has seen.
@@ -92,6 +117,7 @@ pub(crate) fn run(
     name: &str,
     setup: Builder,
     options: &ViewerOptions,
+    joined: impl FnOnce() + Send,
     ended: impl Future<Output = ()> + Send,
 ) -> Result<Viewing, Box<dyn Error>> {
     if let Some(directory) = &options.snapshots {
@@ -101,7 +127,7 @@ pub(crate) fn run(
     let view = |screen| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // The error crosses a thread.
-        runtime.block_on(view(name, setup, options, screen, ended)).map_err(|error| error.to_string().into())
+        runtime.block_on(view(name, setup, options, screen, joined, ended)).map_err(|error| error.to_string().into())
     };
     match options.headless {
         true => view(None),
@@ -115,38 +141,45 @@ async fn view(
     setup: Builder,
     options: &ViewerOptions,
     screen: Option<Screen>,
+    joined: impl FnOnce(),
     ended: impl Future<Output = ()>,
 ) -> Result<Viewing, Box<dyn Error>> {
     let closed = closing(screen.clone());
     tokio::pin!(closed);
-    VIEWER.get_or_init(|| {
-        let (decoder, arrivals) = (Decoder::new(), Arrivals::new());
-        Mutex::new(Viewer { name: name.into(), options: options.clone(), decoder, arrivals, screen })
-    });
+    let viewer = VIEWER.get_or_init(|| Viewer::new(name, options, screen));
     let g = tokio::select! {
         g = setup.process_name(name).reconnect(false).start() => g?,
-        _ = interrupted() => return Ok(viewer()?.viewing()),
-        () = &mut closed => return Ok(viewer()?.viewing()),
+        _ = interrupted() => return Ok(viewer.viewing()),
+        () = &mut closed => return Ok(viewer.viewing()),
     };
-    writeln!(io::stdout(), "{name} has joined")?;
+    joined();
     let mut events = g.events();
-    tokio::select! {
-        () = producer_gone(&mut events) => {}
-        _ = interrupted() => {}
-        () = &mut closed => {}
-        () = ended => {}
-    }
+    let ended = tokio::select! {
+        gone = producer_gone(&mut events) => gone,
+        _ = interrupted() => Ok(()),
+        () = &mut closed => Ok(()),
+        () = ended => Ok(()),
+    };
     g.stop().await;
-    Ok(viewer()?.viewing())
+    ended?;
+    Ok(viewer.viewing())
 }
 
 /// The producer runs the controller: when it is through, the connection ends.
-async fn producer_gone(events: &mut Events) {
+async fn producer_gone(events: &mut Events) -> Result<(), String> {
     while let Some(event) = events.next().await {
-        if let Event::Disconnected { .. } | Event::ControllerStopping = event {
-            return;
+        match event {
+            Event::Disconnected { .. } | Event::ControllerStopping => return Ok(()),
+            Event::StreamEnded { end: StreamEnded::CallbackFailed { message }, .. } => return Err(message),
+            Event::StreamEnded { end: end @ StreamEnded::Cancelled, .. } => {
+                eprintln!(
+                    "the stream to this viewer was broken off: the producer stops, or this viewer was too slow ({end:?})"
+                );
+            }
+            _ => {}
         }
     }
+    Ok(())
 }
 
 /// Waits until the window is closed, if there is one.

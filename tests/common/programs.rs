@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
 };
 
 /// How long a test may take on a loaded machine.
@@ -62,7 +62,8 @@ impl System {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Program { name: example.into(), child, lines }
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        Program { name: example.into(), child, lines, errors, complaints: String::new() }
     }
 }
 
@@ -71,6 +72,9 @@ pub(crate) struct Program {
     name: String,
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    errors: BufReader<ChildStderr>,
+    /// What was read of the errors.
+    complaints: String,
 }
 
 impl Program {
@@ -85,20 +89,22 @@ impl Program {
         assert_eq!(line.as_deref(), Some(expected), "{}", self.name);
     }
 
-    /// What it says next.
-    pub(crate) async fn line(&mut self) -> String {
-        self.lines.next_line().await.unwrap().unwrap_or_else(|| panic!("{} has ended", self.name))
+    /// Waits until it complains about this.
+    pub(crate) async fn complains(&mut self, expected: &str) {
+        while !self.complaints.contains(expected) {
+            let read = self.errors.read_line(&mut self.complaints).await.unwrap();
+            assert!(read > 0, "{} has ended: {}", self.name, self.complaints);
+        }
     }
 
-    /// Waits until it has ended; what else it said.
+    /// Waits until it has ended; what else it said, and complained about.
     pub(crate) async fn ends(mut self) -> (ExitStatus, Vec<String>, String) {
-        let mut lines = Vec::new();
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            lines.push(line);
-        }
-        let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
-        (self.child.wait().await.unwrap(), lines, errors)
+        let mut said = String::new();
+        // Both at once: it may wait until somebody reads.
+        let (out, errors) = (self.lines.get_mut(), &mut self.errors);
+        tokio::try_join!(out.read_to_string(&mut said), errors.read_to_string(&mut self.complaints)).unwrap();
+        let lines = said.lines().map(str::to_owned).collect();
+        (self.child.wait().await.unwrap(), lines, self.complaints)
     }
 
     /// Waits until it has ended well; what else it said.
@@ -138,4 +144,19 @@ pub(crate) fn children_of(parent: u32) -> Vec<i32> {
 pub(crate) fn is_running(process: i32) -> bool {
     let stat = procfs::process::Process::new(process).and_then(|process| process.stat());
     stat.is_ok_and(|stat| stat.state != 'Z')
+}
+
+/// Sends the program a signal, waits until it has ended, and sees that no process that it started is left.
+#[cfg(target_os = "linux")]
+pub(crate) async fn leaves_nobody_behind(
+    program: Program,
+    signal: &str,
+    children: usize,
+) -> (ExitStatus, Vec<String>, String) {
+    let started = children_of(program.id());
+    assert_eq!(started.len(), children);
+    program.signal(signal).await;
+    let ended = program.ends().await;
+    until(|| !started.iter().any(|child| is_running(*child))).await;
+    ended
 }

@@ -44,13 +44,15 @@ plays() {
 # The camera is pulled once the viewers have frames. Their table tells: the second of its columns is how many.
 survives_unplugging() {
     driver=/sys/bus/platform/drivers/vivid
+    # Of the video before.
+    rm -f /tmp/video-errors
     plays 100 --source camera:/dev/video0 --size 320x180 &
     video=$!
-    until has_frames || ! kill -0 $video; do usleep 20000; done
+    until has_frames 2>/dev/null || ! kill -0 $video; do usleep 20000; done
     echo vivid.0 >$driver/unbind
     until grep -q unplugged /tmp/video-errors || ! kill -0 $video; do usleep 20000; done
     echo vivid.0 >$driver/bind
-    wait $video
+    wait $video && grep -q unplugged /tmp/video-errors
 }
 
 has_frames() { awk '/^process3/ && $2 > 0 { found = 1 } END { exit !found }' /tmp/video-errors; }

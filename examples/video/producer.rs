@@ -46,7 +46,6 @@ pub(crate) async fn run(
         signal = interrupted() => signal.map(|signal| notes.say(format_args!("stopped by {signal}"))).map_err(Into::into),
         () = watch(g, &mut seen, &mut table) => unreachable!("it watches for ever"),
     };
-    table.end();
     streamed?;
     for silent in ask(g, &mut seen, LAST_WORD).await {
         notes.say(format_args!("{silent} did not say what it has seen"));
@@ -55,6 +54,7 @@ pub(crate) async fn run(
     if lost + damaged > 0 {
         notes.say(format_args!("{name}: {given} frames, and {lost} lost and {damaged} damaged before they got here"));
     }
+    table.end();
     Ok(Outcome { seen, failure: feed.failure().map(ToString::to_string) })
 }
 

@@ -159,8 +159,7 @@ impl VideoOptions {
 
     #[cfg(not(all(feature = "v4l2", target_os = "linux")))]
     fn camera(&self, _: Option<PathBuf>) -> Result<Box<dyn VideoSource>, Box<dyn Error>> {
-        Err("this program was built without cameras: on Linux, add --features v4l2, which takes libclang to build"
-            .into())
+        Err("built without them; on Linux, --features v4l2 adds them".into())
     }
 }
 

@@ -14,6 +14,7 @@ use daffi_camera::{
     codec::Decoder,
     viewer::{Screen, WindowOptions, save_png, with_window},
 };
+use tokio::time::timeout;
 
 use crate::{outcome::Viewing, signals::interrupted};
 
@@ -167,19 +168,26 @@ async fn view(
 
 /// The producer runs the controller: when it is through, the connection ends.
 async fn producer_gone(events: &mut Events) -> Result<(), String> {
-    while let Some(event) = events.next().await {
+    // A producer that stops breaks off its stream, too: only if it stays is that worth a word.
+    const MOMENT: Duration = Duration::from_secs(1);
+    let mut broken_off = false;
+    loop {
+        let event = match timeout(if broken_off { MOMENT } else { Duration::MAX }, events.next()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(()),
+            Err(_) => {
+                eprintln!("the producer broke off the stream: this viewer takes too long over a frame");
+                broken_off = false;
+                continue;
+            }
+        };
         match event {
             Event::Disconnected { .. } | Event::ControllerStopping => return Ok(()),
             Event::StreamEnded { end: StreamEnded::CallbackFailed { message }, .. } => return Err(message),
-            Event::StreamEnded { end: end @ StreamEnded::Cancelled, .. } => {
-                eprintln!(
-                    "the stream to this viewer was broken off: the producer stops, or this viewer was too slow ({end:?})"
-                );
-            }
+            Event::StreamEnded { end, .. } => broken_off = end == StreamEnded::Cancelled,
             _ => {}
         }
     }
-    Ok(())
 }
 
 /// Waits until the window is closed, if there is one.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Frame,
     codec::CodecError,
+    gaps::Gaps,
     pattern::{Picture, Stamp},
 };
 
@@ -24,12 +25,10 @@ const LONGEST: u64 = 60_000_000;
 pub struct Arrivals {
     frames: u64,
     bytes: u64,
-    missed: u64,
-    out_of_order: u64,
+    gaps: Gaps,
     undecodable: u64,
     stamped: u64,
     exact: u64,
-    last: Option<u64>,
     latency: Histogram<u64>,
     lately: Period,
     pattern: Option<Picture>,
@@ -55,7 +54,8 @@ pub struct Summary {
     pub in_order: bool,
     /// Whether all of them were whole, as far as can be told.
     pub intact: bool,
-    /// How many never arrived, by the gaps in their numbers; those before the first one do not count.
+    /// How many never arrived in their turn, by the gaps in their [numbers](Frame::sequence); those before the first one do not
+    /// count. A number that is not above the highest one so far is a repetition or disorder, and no gap.
     pub missed: u64,
     /// The median of the time from capture to arrival, in microseconds; 0 if no frame arrived.
     pub latency_p50_us: u64,
@@ -83,12 +83,10 @@ impl Default for Arrivals {
         Self {
             frames: 0,
             bytes: 0,
-            missed: 0,
-            out_of_order: 0,
+            gaps: Gaps::default(),
             undecodable: 0,
             stamped: 0,
             exact: 0,
-            last: None,
             latency,
             lately,
             pattern: None,
@@ -113,14 +111,7 @@ impl Arrivals {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
         self.latency.saturating_record(micros);
         self.lately.latency.saturating_record(micros);
-        match self.last {
-            // Some drivers give a number twice, which loses nothing.
-            Some(last) if sent.sequence() < last => self.out_of_order += 1,
-            last => {
-                self.missed += last.map_or(0, |last| (sent.sequence() - last).saturating_sub(1));
-                self.last = Some(sent.sequence());
-            }
-        }
+        self.gaps.arrived(sent.sequence());
         match decoded {
             Ok(picture) => self.check(picture),
             Err(_) => self.undecodable += 1,
@@ -151,9 +142,9 @@ impl Arrivals {
         Summary {
             frames: self.frames,
             bytes: self.bytes,
-            in_order: self.out_of_order == 0,
+            in_order: self.gaps.out_of_order() == 0,
             intact: self.undecodable == 0 && all_or_none(self.stamped) && all_or_none(self.exact),
-            missed: self.missed,
+            missed: self.gaps.missed(),
             latency_p50_us: self.latency.value_at_quantile(0.5),
             latency_p99_us: self.latency.value_at_quantile(0.99),
         }

@@ -15,6 +15,7 @@ pub mod codec;
 mod convert;
 pub mod file;
 mod frame;
+mod gaps;
 mod pace;
 pub mod pattern;
 mod pipeline;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::{Frame, clock};
+use crate::{Frame, clock, gaps::Gaps};
 
 /// The longest latency that is told apart from longer ones, in microseconds: a minute.
 const MAX_LATENCY: u64 = 60_000_000;
@@ -14,16 +14,15 @@ const MAX_LATENCY: u64 = 60_000_000;
 pub struct Shown {
     frames: u64,
     skipped: u64,
-    missed: u64,
+    gaps: Gaps,
     latency: Histogram<u64>,
-    next: Option<u64>,
 }
 
 impl Shown {
     /// None yet.
     pub(super) fn new() -> Self {
         let latency = Histogram::new_with_max(MAX_LATENCY, 3).expect("three digits and a minute are within its bounds");
-        Self { frames: 0, skipped: 0, missed: 0, latency, next: None }
+        Self { frames: 0, skipped: 0, gaps: Gaps::default(), latency }
     }
 
     /// How many were drawn.
@@ -36,10 +35,11 @@ impl Shown {
         self.skipped
     }
 
-    /// How many never got to the screen, which the gaps in the [numbers](Frame::sequence) tell. What went before the first frame
-    /// is not missed. A number that is not above the last one is the source's fresh start, or a repetition, and no gap.
+    /// How many never got to the screen in their turn, by the gaps in their [numbers](Frame::sequence); those before the first one
+    /// do not count. A number that is not above the highest one so far is a repetition or disorder, and no gap. It is the rule of
+    /// [`Summary::missed`](crate::Summary::missed), for which a frame that cannot be decoded has arrived.
     pub const fn missed(&self) -> u64 {
-        self.missed
+        self.gaps.missed()
     }
 
     /// The latency that this part of the drawn frames did not exceed: the median is that of 0.5. `None` if there is no frame yet
@@ -53,8 +53,7 @@ impl Shown {
 
     /// The screen was given this frame.
     pub(super) fn given(&mut self, frame: &Frame) {
-        self.missed += self.next.map_or(0, |next| frame.sequence().saturating_sub(next));
-        self.next = Some(frame.sequence().saturating_add(1));
+        self.gaps.arrived(frame.sequence());
     }
 
     /// A frame was replaced by a newer one.
@@ -79,7 +78,7 @@ pub(super) fn age(frame: &Frame) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PixelFormat;
+    use crate::{Arrivals, PixelFormat};
 
     fn frame(sequence: u64) -> Frame {
         let frame = Frame::new((1, 1), PixelFormat::Gray8, vec![0]).unwrap();
@@ -87,16 +86,18 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_missed_and_repetitions_are_not() {
-        let mut shown = Shown::new();
-        // Joins late, misses two, has one twice, and sees the source begin anew and miss one.
-        for sequence in [7, 8, 11, 11, 12, 0, 2] {
-            shown.given(&frame(sequence));
+    fn gaps_are_missed_and_counted_as_in_the_summary() {
+        // Joins late, misses two, has one twice, and sees the source begin anew; and the least and the greatest numbers.
+        for (numbers, missed) in [(&[7, 8, 11, 11, 12, 0, 2][..], 2), (&[0, u64::MAX, 0, u64::MAX], u64::MAX - 1)] {
+            let (mut shown, mut arrivals) = (Shown::new(), Arrivals::new());
+            for number in numbers {
+                let frame = frame(*number);
+                shown.given(&frame);
+                arrivals.record(&frame, Ok(&frame), Duration::ZERO);
+            }
+            assert_eq!((shown.missed(), arrivals.summary().missed), (missed, missed));
+            assert!(!arrivals.summary().in_order);
         }
-        assert_eq!(shown.missed(), 3);
-        shown.given(&frame(u64::MAX));
-        shown.given(&frame(u64::MAX));
-        assert_eq!(shown.missed(), 3 + (u64::MAX - 3));
     }
 
     #[test]

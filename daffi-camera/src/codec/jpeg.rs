@@ -11,6 +11,14 @@ use zune_jpeg::{
 use super::{CodecError, check_size};
 use crate::{Frame, MAX_SIDE, PixelFormat, convert::convert};
 
+/// The most pixels that a byte of JPEG can hold.
+///
+/// No kind of scan that is decoded leaves out the DC code of a block of 8x8 samples, which takes one bit at least (ITU-T T.81, F.1.2.1
+/// and G.1.2.1; only what follows it may be left out for many blocks at once). And a block covers 128 pixels at most: that is when
+/// one component is sampled 4x1 and the other one 1x4, which makes eight blocks of 32x32 pixels. Usual pictures have less than a
+/// hundred pixels a byte even where they are all of one colour.
+const MAX_PIXELS_PER_BYTE: u64 = 1_024;
+
 /// How much of a picture JPEG keeps: 1 is least, 100 is most. 80 unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quality(u8);
@@ -72,7 +80,9 @@ pub(crate) fn decode(frame: &Frame) -> Result<Frame, CodecError> {
     decoder.decode_headers().map_err(damaged)?;
     let has = decoder.dimensions().unwrap_or_default();
     // The decoder was told to take no longer sides than MAX_SIDE.
-    check_size(frame, (has.0 as u32, has.1 as u32))?;
+    let has = (has.0 as u32, has.1 as u32);
+    check_size(frame, has)?;
+    check_bytes(frame, has)?;
     let format = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => PixelFormat::Gray8,
         _ => PixelFormat::Rgb8,
@@ -91,6 +101,15 @@ pub(crate) fn size(data: &[u8]) -> Option<(u32, u32)> {
     decoder.decode_headers().ok()?;
     let (width, height) = decoder.dimensions()?;
     Some((u32::try_from(width).ok()?, u32::try_from(height).ok()?))
+}
+
+/// Refuses a picture that its bytes cannot hold, before the decoder takes memory for it.
+fn check_bytes(frame: &Frame, has: (u32, u32)) -> Result<(), CodecError> {
+    let (pixels, bytes) = (u64::from(has.0) * u64::from(has.1), frame.data().len());
+    if pixels > MAX_PIXELS_PER_BYTE * bytes as u64 {
+        return Err(CodecError::TooFewBytes { sequence: frame.sequence(), has, bytes });
+    }
+    Ok(())
 }
 
 fn decoder(data: &[u8]) -> JpegDecoder<Cursor<&[u8]>> {
@@ -160,15 +179,51 @@ mod tests {
         assert!(matches!(decode(&lie), Err(CodecError::Size { says: (32, 48), has: (64, 48), .. })));
     }
 
-    #[test]
-    fn a_huge_claim_is_refused_before_memory_is_taken() {
+    /// A small picture whose header claims to have another size.
+    fn claim(size: (u16, u16)) -> Frame {
         let packed = encode(&slope((64, 48), PixelFormat::Rgb8), Quality::default()).unwrap();
         let mut bytes = packed.data().to_vec();
         // The frame header: its length, the precision, then height and width.
         let header = bytes.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
-        bytes[header + 5..header + 9].copy_from_slice(&[0xff; 4]);
-        let huge = Frame::new((65_535, 65_535), PixelFormat::Jpeg, bytes).unwrap();
-        assert!(matches!(decode(&huge), Err(CodecError::Size { .. })));
+        bytes[header + 5..header + 7].copy_from_slice(&size.1.to_be_bytes());
+        bytes[header + 7..header + 9].copy_from_slice(&size.0.to_be_bytes());
+        Frame::new((size.0.into(), size.1.into()), PixelFormat::Jpeg, bytes).unwrap()
+    }
+
+    #[test]
+    fn a_huge_claim_is_refused_before_memory_is_taken() {
+        assert!(matches!(decode(&claim((65_535, 65_535))), Err(CodecError::Size { .. })));
+        for size in [(8_192, 8_192), (8_192, 128), (16, 65_535)] {
+            let error = decode(&claim(size)).unwrap_err();
+            assert!(matches!(error, CodecError::TooFewBytes { bytes: 600..1_000, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_largest_picture_of_one_colour_is_decoded() {
+        let flat = Frame::new((8_192, 8_192), PixelFormat::Gray8, vec![77; 8_192 * 8_192]).unwrap();
+        let packed = encode(&flat, Quality::default()).unwrap();
+        drop(flat);
+        let picture = decode(&packed).unwrap();
+        assert!(picture.size() == (8_192, 8_192) && picture.data().iter().all(|sample| *sample == 77));
+    }
+
+    #[test]
+    fn the_densest_pictures_are_decoded() {
+        let flat = vec![77; 2_048 * 2_048];
+        let mut sizes = Vec::new();
+        for progressive in [false, true] {
+            let mut bytes = Vec::new();
+            let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 80);
+            // The shortest codes that there are for this picture.
+            encoder.set_optimized_huffman_tables(true);
+            encoder.set_progressive(progressive);
+            encoder.encode(&flat, 2_048, 2_048, ColorType::Luma).unwrap();
+            sizes.push(bytes.len());
+            let packed = Frame::new((2_048, 2_048), PixelFormat::Jpeg, bytes).unwrap();
+            assert!(decode(&packed).unwrap().data().iter().all(|sample| *sample == 77));
+        }
+        assert!(sizes.iter().any(|bytes| flat.len() / bytes > 200), "{sizes:?} bytes");
     }
 
     proptest::proptest! {

@@ -134,6 +134,16 @@ pub enum CodecError {
         /// What is in it.
         has: (u32, u32),
     },
+    /// A JPEG has not the bytes for as many pixels as it says: its header is damaged, or made to take the decoder's memory.
+    #[error("frame {sequence} says it has {}x{} pixels, and no JPEG of {bytes} bytes has so many; it is to be sent anew", .has.0, .has.1)]
+    TooFewBytes {
+        /// The frame's number.
+        sequence: u64,
+        /// The size that it says, in pixels.
+        has: (u32, u32),
+        /// The bytes that it has.
+        bytes: usize,
+    },
     /// H.264 could not be encoded or decoded.
     #[cfg(feature = "h264")]
     #[error("frame {sequence}: {error}")]

@@ -1,5 +1,7 @@
 //! JPEG, by `jpeg-encoder` and `zune-jpeg`.
 
+mod tables;
+
 use std::{fmt, io::Cursor, str::FromStr};
 
 use jpeg_encoder::{ColorType, SamplingFactor};
@@ -72,11 +74,13 @@ pub(crate) fn encode(frame: &Frame, Quality(quality): Quality) -> Result<Frame, 
     Ok(frame.become_picture(packed))
 }
 
-/// The picture that the JPEG holds, as RGB or grey. Bytes after its end do not matter: some cameras pad their frames.
+/// The picture that the JPEG holds, as RGB or grey. Bytes after its end do not matter, since some cameras pad their frames; nor do
+/// missing Huffman tables, which others leave out.
 pub(crate) fn decode(frame: &Frame) -> Result<Frame, CodecError> {
     let sequence = frame.sequence();
     let damaged = |error: zune_jpeg::errors::DecodeErrors| CodecError::Damaged { sequence, reason: error.to_string() };
-    let mut decoder = decoder(frame.data());
+    let jpeg = tables::completed(frame.data());
+    let mut decoder = decoder(&jpeg);
     decoder.decode_headers().map_err(damaged)?;
     let has = decoder.dimensions().unwrap_or_default();
     // The decoder was told to take no longer sides than MAX_SIDE.
@@ -166,6 +170,30 @@ mod tests {
         let padded = [packed.data(), &[0; 4_000][..]].concat();
         let padded = Frame::new((64, 48), PixelFormat::Jpeg, padded).unwrap();
         assert_eq!(decode(&padded).unwrap().data(), decode(&packed).unwrap().data());
+    }
+
+    /// The same JPEG without its Huffman tables.
+    fn without_tables(packed: &Frame) -> Frame {
+        let mut bytes = packed.data().to_vec();
+        let find = |bytes: &[u8]| bytes.windows(2).position(|marker| marker == [0xff, 0xc4]);
+        let mut removed = 0;
+        while let Some(at) = find(&bytes) {
+            let length = usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+            bytes.drain(at..at + 2 + length);
+            removed += 1;
+        }
+        assert!(removed > 0, "there were tables");
+        Frame::new(packed.size(), PixelFormat::Jpeg, bytes).unwrap()
+    }
+
+    #[test]
+    fn without_tables_the_usual_ones_are_taken() {
+        for format in [PixelFormat::Rgb8, PixelFormat::Gray8] {
+            let packed = encode(&slope((64, 48), format), Quality::default()).unwrap();
+            let bare = without_tables(&packed);
+            assert_eq!(decode(&bare).unwrap().data(), decode(&packed).unwrap().data());
+            assert_eq!(size(bare.data()), Some((64, 48)));
+        }
     }
 
     #[test]

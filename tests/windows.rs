@@ -12,13 +12,13 @@ mod xserver;
 use std::time::Duration;
 
 use daffi_camera::{
-    Frame, clock,
+    clock,
     pattern::{Picture as Pattern, Stamp},
     viewer::save_png,
 };
 
 use demo::Demo;
-use xserver::{ESCAPE, Window, XServer, soon};
+use xserver::{ESCAPE, Picture, Window, XServer, soon};
 
 /// The size of the pattern, which each window shows twice as large.
 const SIZE: (u32, u32) = (320, 180);
@@ -47,7 +47,7 @@ fn both_windows_show_the_video_as_it_was_drawn() {
                 let (stamp, seen) = picture(&server, window)?;
                 let age = clock::now().saturating_sub(stamp.drawn_at);
                 // Xlib sends a picture in parts. It may be looked at between two of them, of which one is new.
-                let is_whole = halved(&seen) == *pattern.draw(stamp).data();
+                let is_whole = seen.halved().frame().data() == pattern.draw(stamp).data();
                 torn += u32::from(!is_whole);
                 (is_whole && Some(stamp.frame) > last).then_some((stamp.frame, age))
             });
@@ -73,10 +73,10 @@ fn both_windows_show_the_same_video() {
     let windows = side_by_side(&server);
     let (stamp, screen) = soon("both windows show the same frame at the same time", || {
         let screen = server.screen();
-        let [left, right] = PLACES.map(|x| screen.cut((x..x + 640, MARGIN..MARGIN + 360)).frame());
-        let stamp = Stamp::read(&left).ok()?;
+        let [left, right] = PLACES.map(|x| screen.cut((x..x + 640, MARGIN..MARGIN + 360)));
+        let stamp = left.stamp()?;
         // The frame's number and the time at which it was drawn: two sources do not agree in both.
-        (Stamp::read(&right) == Ok(stamp) && left == right).then_some((stamp, screen))
+        (left == right).then_some((stamp, screen))
     });
     for window in windows {
         moves_on(&server, window, stamp.frame);
@@ -97,7 +97,7 @@ fn a_window_keeps_the_aspect_and_the_other_its_size() {
         let seen = server.screenshot(left).filter(|seen| seen.size() == (400, 400))?;
         let (columns, rows) = seen.inside_of_borders();
         let fits = columns == (0..400) && rows.len().abs_diff(225) <= 1;
-        fits.then(|| Stamp::read(&seen.cut((columns, rows)).frame()).ok()).flatten()
+        fits.then(|| seen.stamp()).flatten()
     });
     assert_eq!(server.size(right), Some((640, 360)));
     moves_on(&server, right, stamp.frame);
@@ -169,14 +169,8 @@ fn moves_on(server: &XServer, window: Window, frame: u32) {
 }
 
 /// What is in the window, if it is the test pattern in its first size.
-fn picture(server: &XServer, window: Window) -> Option<(Stamp, Frame)> {
-    let frame = server.screenshot(window)?.frame();
-    let stamp = Stamp::read(&frame).ok()?;
-    (frame.size() == (2 * SIZE.0, 2 * SIZE.1)).then_some((stamp, frame))
-}
-
-/// The bytes of the picture half as large: each of its pixels was shown as four.
-fn halved(frame: &Frame) -> Vec<u8> {
-    let every_other = |row: &[u8]| row.as_chunks::<6>().0.iter().flat_map(|pair| [pair[0], pair[1], pair[2]]).collect();
-    frame.rows().step_by(2).flat_map(|row| -> Vec<u8> { every_other(row) }).collect()
+fn picture(server: &XServer, window: Window) -> Option<(Stamp, Picture)> {
+    let seen = server.screenshot(window)?;
+    let is_first_size = seen.size() == (2 * SIZE.0 as usize, 2 * SIZE.1 as usize);
+    is_first_size.then_some((seen.stamp()?, seen))
 }

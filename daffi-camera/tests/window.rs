@@ -5,8 +5,6 @@
 
 #[path = "window/figures.rs"]
 mod figures;
-#[path = "window/marks.rs"]
-mod marks;
 #[path = "window/program.rs"]
 mod program;
 #[path = "window/roles.rs"]
@@ -15,9 +13,11 @@ mod xserver;
 
 use std::env;
 
-use daffi_camera::clock;
+use daffi_camera::{
+    clock,
+    pattern::{Picture as Pattern, Stamp},
+};
 
-use marks::Marks;
 use program::{Program, Role};
 use roles::NO_WINDOW;
 use xserver::{ESCAPE, Picture, SPACE, Window, XServer, soon};
@@ -33,13 +33,19 @@ fn frames_are_shown_and_move_on() {
     let Some(server) = XServer::start() else { return };
     let program = Program::start(Role::Video((320, 180)), server.display());
     let window = server.window("process2");
-    let first = soon("a frame is on the screen", || marks(&server, window));
+    let first = soon("a frame is on the screen", || stamp(&server, window));
     let later = soon("the picture moves", || {
-        let now = marks(&server, window)?;
-        (now.sequence > first.sequence + 20).then_some((now, clock::now()))
+        let now = stamp(&server, window)?;
+        (now.frame > first.frame + 20).then_some((now, clock::now()))
     });
-    assert!(later.0.captured_at > first.captured_at && later.0.captured_at < later.1);
+    assert!(later.0.drawn_at > first.drawn_at && later.0.drawn_at < later.1);
     assert_eq!(server.size(window), Some((640, 360)));
+    // Xlib sends a picture in parts, and it may be looked at between two of them.
+    let pattern = Pattern::new((320, 180)).expect("a size that a pattern can have");
+    soon("every pixel is as it was drawn", || {
+        let seen = server.screenshot(window)?;
+        (seen.halved().frame().data() == pattern.draw(seen.stamp()?).data()).then_some(())
+    });
     drop(program);
 }
 
@@ -70,7 +76,7 @@ fn a_window_waits_for_frames_and_then_fits_the_first() {
     server.gone(waiting);
     let window = server.window("process2");
     assert_eq!(server.size(window), Some((480, 360)));
-    soon("the frame is on the screen", || marks(&server, window));
+    soon("the frame is on the screen", || stamp(&server, window));
     drop(program);
 }
 
@@ -86,7 +92,7 @@ fn resizing_keeps_the_aspect() {
         // A frame that was on its way during the change may be drawn in the old size.
         soon(&format!("the picture fits a window of {size:?}"), || {
             let seen = server.screenshot(window)?;
-            Marks::read(&seen)?;
+            seen.stamp()?;
             let (columns, rows) = seen.inside_of_borders();
             let near = |is: usize, wanted: usize, most: usize| is.abs_diff(wanted) <= most;
             let fits = near(columns.len(), picture.0, 1) && near(rows.len(), picture.1, 1);
@@ -98,7 +104,7 @@ fn resizing_keeps_the_aspect() {
     server.resize(window, (1, 1));
     soon("it is small", || (server.size(window) == Some((1, 1))).then_some(()));
     server.resize(window, (640, 360));
-    soon("the picture is back", || marks(&server, window));
+    soon("the picture is back", || stamp(&server, window));
     drop(program);
 }
 
@@ -108,15 +114,15 @@ fn a_still_picture_comes_back_after_it_was_covered() {
     let mut program = Program::start(Role::OnRequest((320, 180)), server.display());
     let window = server.window("process2");
     program.request_frame();
-    let before = soon("the frame is on the screen", || marks(&server, window));
+    let before = soon("the frame is on the screen", || stamp(&server, window));
     server.cover();
-    let after = soon("the frame is on the screen again", || marks(&server, window));
+    let after = soon("the frame is on the screen again", || stamp(&server, window));
     assert_eq!(before, after);
     // It also follows the window's size, though no frame comes.
     server.resize(window, (320, 180));
     soon("the frame has the new size", || {
         let seen = server.screenshot(window).filter(|seen| seen.size() == (320, 180))?;
-        (Marks::read(&seen)? == before).then_some(())
+        (seen.stamp()? == before).then_some(())
     });
     drop(program);
 }
@@ -137,8 +143,8 @@ fn escape_ends_it_and_no_other_key() {
     let program = Program::start(Role::Video((320, 180)), server.display());
     let window = server.window("process2");
     server.tap(window, SPACE);
-    let at = soon("a frame is on the screen", || marks(&server, window)).sequence;
-    soon("the picture moves", || marks(&server, window).filter(|now| now.sequence > at + 20));
+    let at = soon("a frame is on the screen", || stamp(&server, window)).frame;
+    soon("the picture moves", || stamp(&server, window).filter(|now| now.frame > at + 20));
     server.tap(window, ESCAPE);
     server.gone(window);
     program.leaves();
@@ -160,7 +166,7 @@ fn the_window_closes_when_the_work_is_done() {
     let mut program = Program::start(Role::OnRequest((320, 180)), server.display());
     let window = server.window("process2");
     program.request_frame();
-    soon("the frame is on the screen", || marks(&server, window));
+    soon("the frame is on the screen", || stamp(&server, window));
     program.end_work();
     server.gone(window);
     let said = program.leaves();
@@ -175,12 +181,12 @@ fn a_process_may_have_two_windows() {
     server.place(windows[0], 0, 0);
     server.place(windows[1], 640, 0);
     for window in windows {
-        soon("a frame is on the screen", || marks(&server, window));
+        soon("a frame is on the screen", || stamp(&server, window));
     }
     server.tap(windows[0], ESCAPE);
     server.gone(windows[0]);
-    let at = soon("the other one shows frames", || marks(&server, windows[1])).sequence;
-    soon("the other one goes on", || marks(&server, windows[1]).filter(|now| now.sequence > at + 20));
+    let at = soon("the other one shows frames", || stamp(&server, windows[1])).frame;
+    soon("the other one goes on", || stamp(&server, windows[1]).filter(|now| now.frame > at + 20));
     server.close_button(windows[1]);
     program.leaves();
 }
@@ -219,14 +225,14 @@ fn a_lost_x_server_ends_the_process() {
     let Some(server) = XServer::start() else { return };
     let program = Program::start(Role::Video((320, 180)), server.display());
     let window = server.window("process2");
-    soon("a frame is on the screen", || marks(&server, window));
+    soon("a frame is on the screen", || stamp(&server, window));
     server.kill();
     let (status, said) = program.ends();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }
 
-/// What is on the screen where the window is, if it is a whole frame.
-fn marks(server: &XServer, window: Window) -> Option<Marks> {
-    Marks::read(&server.screenshot(window)?)
+/// What the strip says that is on the screen where the window is, if there is a frame.
+fn stamp(server: &XServer, window: Window) -> Option<Stamp> {
+    server.screenshot(window)?.stamp()
 }

@@ -5,7 +5,6 @@ use std::{fs, thread, time::Duration};
 use daffi_camera::clock;
 
 use crate::{
-    marks::Marks,
     program::{Program, Role},
     xserver::{XServer, soon},
 };
@@ -48,14 +47,14 @@ fn cost(server: &XServer, size: (u32, u32)) {
 fn glass_to_glass(server: &XServer, size: (u32, u32)) {
     let program = Program::start(Role::Video(size), server.display());
     let window = server.window_with_frames("process2");
-    let mut last = soon("a frame is on the screen", || Marks::read(&server.screenshot(window)?)).sequence;
+    let mut last = soon("a frame is on the screen", || server.screenshot(window)?.stamp()).frame;
     let mut ages = Vec::new();
     let until = clock::now() + PERIOD;
     while clock::now() < until {
         let (seen, at) = (server.screenshot(window).expect("it is there"), clock::now());
-        if let Some(marks) = Marks::read(&seen).filter(|marks| marks.sequence > last) {
-            last = marks.sequence;
-            ages.push(at.saturating_sub(marks.captured_at));
+        if let Some(stamp) = seen.stamp().filter(|stamp| stamp.frame > last) {
+            last = stamp.frame;
+            ages.push(at.saturating_sub(stamp.drawn_at));
         }
     }
     ages.sort_unstable();
@@ -71,7 +70,7 @@ fn idle(server: &XServer) {
     let mut program = Program::start(Role::OnRequest((320, 180)), server.display());
     let window = server.window("process2");
     program.request_frame();
-    soon("the frame is on the screen", || Marks::read(&server.screenshot(window)?));
+    soon("the frame is on the screen", || server.screenshot(window)?.stamp());
     let before = run_time(program.id(), Some("window"));
     thread::sleep(PERIOD);
     let idle = run_time(program.id(), Some("window")) - before;

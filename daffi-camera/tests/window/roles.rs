@@ -14,10 +14,9 @@ use std::{
 
 use daffi_camera::{
     Frame, PixelFormat, clock,
+    pattern::{Picture as Pattern, Stamp},
     viewer::{Screen, WindowOptions, with_window},
 };
-
-use crate::marks::Marks;
 
 /// The environment variable that tells the program what to do: a word, a blank and the size of its frames.
 pub(crate) const ROLE: &str = "DAFFI_TEST_WINDOW";
@@ -52,24 +51,30 @@ pub(crate) fn play() {
 }
 
 fn video(screen: &Screen, size: (u32, u32)) {
+    let pattern = pattern(size);
     let began = Instant::now();
-    for frame in 0.. {
-        thread::sleep((began + PERIOD * frame).saturating_duration_since(Instant::now()));
-        let sequence = u64::from(frame + frame / 9);
-        if screen.show(Marks { sequence, captured_at: clock::now() }.frame(size)).is_err() {
+    for turn in 0.. {
+        thread::sleep((began + PERIOD * turn).saturating_duration_since(Instant::now()));
+        let frame = pattern.draw(Stamp { frame: turn + turn / 9, drawn_at: clock::now() });
+        if screen.show(frame).is_err() {
             return report(screen);
         }
     }
 }
 
 fn on_request(screen: &Screen, size: (u32, u32)) {
-    for (sequence, line) in (0..).zip(io::stdin().lines()) {
+    let pattern = pattern(size);
+    for (frame, line) in (0..).zip(io::stdin().lines()) {
         let is_end = line.expect("stdin can be read") == "end";
-        if is_end || screen.show(Marks { sequence, captured_at: clock::now() }.frame(size)).is_err() {
+        if is_end || screen.show(pattern.draw(Stamp { frame, drawn_at: clock::now() })).is_err() {
             break;
         }
     }
     report(screen);
+}
+
+fn pattern(size: (u32, u32)) -> Pattern {
+    Pattern::new(size).expect("a size that a pattern can have")
 }
 
 fn grey(screen: &Screen, (width, height): (u32, u32)) {

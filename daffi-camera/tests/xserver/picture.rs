@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use daffi_camera::{Frame, PixelFormat};
+use daffi_camera::{Frame, PixelFormat, pattern::Stamp};
 
 /// Pixels of red, green and blue.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,11 +21,6 @@ impl Picture {
         (self.width, self.pixels.len() / self.width)
     }
 
-    /// The pixel of that column and row.
-    pub(crate) fn at(&self, x: usize, y: usize) -> [u8; 3] {
-        self.pixels[y * self.width + x]
-    }
-
     /// All pixels, row by row.
     pub(crate) fn pixels(&self) -> &[[u8; 3]] {
         &self.pixels
@@ -37,10 +32,23 @@ impl Picture {
         (span(lit().map(|index| index % self.width)), span(lit().map(|index| index / self.width)))
     }
 
+    /// What the strip of the test pattern says; `None` if there is something else inside of the borders.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        let (columns, rows) = self.inside_of_borders();
+        let is_empty = columns.is_empty() || rows.is_empty();
+        (!is_empty).then(|| Stamp::read(&self.cut((columns, rows)).frame()).ok()).flatten()
+    }
+
     /// A part of it.
     pub(crate) fn cut(&self, (columns, rows): (Range<usize>, Range<usize>)) -> Self {
         let row = |y: usize| &self.pixels[y * self.width..][columns.clone()];
         Self { width: columns.len(), pixels: rows.flat_map(row).copied().collect() }
+    }
+
+    /// The same in half the size, if each of its pixels was shown as four.
+    pub(crate) fn halved(&self) -> Self {
+        let rows = self.pixels.chunks(self.width).step_by(2);
+        Self { width: self.width.div_ceil(2), pixels: rows.flat_map(|row| row.iter().step_by(2)).copied().collect() }
     }
 
     /// The same as a frame, to be read and saved as frames are.

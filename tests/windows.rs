@@ -30,40 +30,26 @@ const PLACES: [usize; 2] = [MARGIN, 640 + 2 * MARGIN];
 /// How many pictures of each window are looked at.
 const PICTURES: usize = 60;
 
-/// Any latency above is a fault and not a busy machine.
-const SANE: Duration = Duration::from_secs(1);
-
 #[test]
 fn both_windows_show_the_video_as_it_was_drawn() {
     let Some(server) = XServer::start() else { return };
     let _demo = Demo::start(&server);
     let windows = side_by_side(&server);
     let pattern = Pattern::new(SIZE).expect("a size that a pattern can have");
-    let (mut ages, mut torn) = (Vec::new(), 0);
     for (window, name) in windows.into_iter().zip(["process2", "process3"]) {
         let mut last = None;
         for _ in 0..PICTURES {
-            let (frame, age) = soon(&format!("{name} shows the next picture, as it was drawn"), || {
+            let frame = soon(&format!("{name} shows the next picture, as it was drawn"), || {
                 let (stamp, seen) = picture(&server, window)?;
-                let age = clock::now().saturating_sub(stamp.drawn_at);
                 // Xlib sends a picture in parts. It may be looked at between two of them, of which one is new.
                 let is_whole = seen.halved().frame().data() == pattern.draw(stamp).data();
-                torn += u32::from(!is_whole);
-                (is_whole && Some(stamp.frame) > last).then_some((stamp.frame, age))
+                (is_whole && Some(stamp.frame) > last).then_some(stamp.frame)
             });
             last = Some(frame);
-            ages.push(age);
         }
         let title = server.title_that(window, |title| title.contains(" fps, "));
         assert!(title.starts_with(&format!("{name}: ")) && title.ends_with(" missed"), "{title}");
     }
-    ages.sort_unstable();
-    let [p50, p95] = [ages.len() / 2, ages.len() * 95 / 100].map(|index| ages[index]);
-    println!(
-        "glass to glass, read from the screen: p50 {p50:.1?}, p95 {p95:.1?} of {} pictures; {torn} torn",
-        ages.len()
-    );
-    assert!(p50 < SANE, "a picture is seen {p50:?} after it was drawn");
 }
 
 #[test]
@@ -127,7 +113,7 @@ fn the_demo_ends_when_the_x_server_is_lost() {
     demo.ends();
 }
 
-/// Prints how old the pictures are that a program gets from the X server. Not a check: see the sane latency above.
+/// Prints how old the pictures are that a program gets from the X server. Not a check: that is how busy the machine is.
 #[test]
 #[ignore = "measures for ten seconds; run it in release mode, alone, on a machine that does nothing else"]
 fn glass_to_glass() {

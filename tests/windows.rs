@@ -6,6 +6,8 @@
 
 #[path = "windows/demo.rs"]
 mod demo;
+#[path = "common/programs.rs"]
+mod programs;
 #[path = "../daffi-camera/tests/xserver/mod.rs"]
 mod xserver;
 

@@ -58,7 +58,8 @@ impl System {
         let mut command = Command::new(program);
         command.args(arguments).env("DAFFI_STATE_DIR", self.path("state"));
         command.env_remove("DAFFI_TOKEN").env_remove("DAFFI_TOKEN_FILE");
-        command.env_remove("WAYLAND_DISPLAY").env_remove("DISPLAY").envs(self.display.iter().map(|at| ("DISPLAY", at)));
+        command.env_remove("WAYLAND_DISPLAY").env_remove("XAUTHORITY");
+        command.env_remove("DISPLAY").envs(self.display.iter().map(|at| ("DISPLAY", at)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -1,60 +1,66 @@
-//! Starts the video demo as the README says, and sees it end.
+//! The video demo as the README says, with windows.
 
-use std::{
-    env, fs,
-    fs::File,
-    process::{Child, Command, Stdio},
-    thread,
+use std::{process::ExitStatus, thread, time::Duration};
+
+use tokio::{runtime::Runtime, time::timeout};
+
+use crate::{
+    programs::{Program, System, children_of},
+    xserver::{XServer, soon},
 };
 
-use tempfile::TempDir;
-
-use crate::xserver::{XServer, soon};
+/// How long to wait for its end, however loaded the machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running demo. Killed when dropped; its viewers end with it.
 pub(crate) struct Demo {
-    child: Child,
-    /// Where it writes what it says: a pipe that nobody reads would stop it some day.
-    directory: TempDir,
+    /// There until it has ended.
+    program: Option<Program>,
+    runtime: Runtime,
+    _system: System,
 }
 
 impl Demo {
     /// Starts it with the test pattern and windows on that X server, to run until somebody ends it.
     pub(crate) fn start(server: &XServer) -> Self {
-        // target/debug/deps/windows-... is this test, target/debug/examples/video is the demo.
-        let test = env::current_exe().expect("this program's path");
-        let target = test.ancestors().nth(2).expect("it is two directories down in target");
-        let program = target.join("examples").join("video");
-        assert!(program.exists(), "{} is not there: `cargo build --examples` builds it", program.display());
-        let directory = tempfile::tempdir().expect("a directory");
-        let log = File::create(directory.path().join(LOG)).expect("a file for what it says");
-        let mut command = Command::new(program);
-        command.args(["--source", "pattern"]).env("DISPLAY", server.display()).env_remove("XAUTHORITY");
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("another handle of the file")).stderr(log);
-        Self { child: command.spawn().expect("the demo starts"), directory }
+        let mut system = System::new();
+        system.display = Some(server.display().to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let program = runtime.block_on(async { system.start_anywhere("video", &["--source", "pattern"]) });
+        Self { program: Some(program), runtime, _system: system }
     }
 
-    /// Waits until it has ended by itself.
-    pub(crate) fn ends(mut self) {
-        soon("the demo ends", || self.child.try_wait().expect("it can be waited for"));
-        let said = self.said();
-        assert!(!said.contains("panicked"), "{said}");
+    /// The process of the viewer of this name.
+    pub(crate) fn viewer(&self, name: &str) -> i32 {
+        let is_it = |process: &i32| {
+            let words = procfs::process::Process::new(*process).and_then(|process| process.cmdline());
+            words.is_ok_and(|words| words.iter().any(|word| word == name))
+        };
+        let demo = self.program.as_ref().expect("it runs").id();
+        soon(&format!("{name} runs"), || children_of(demo).into_iter().find(is_it))
     }
 
-    fn said(&self) -> String {
-        fs::read_to_string(self.directory.path().join(LOG)).unwrap_or_else(|error| error.to_string())
+    /// Waits until it has ended by itself: how.
+    pub(crate) fn ends(mut self) -> ExitStatus {
+        let (status, said) = self.ended().expect("the demo ends");
+        assert!(status.code().is_some() && !said.contains("panicked"), "{status}: {said}");
+        status
+    }
+
+    /// Waits for its end: how it was, and what it said.
+    fn ended(&mut self) -> Option<(ExitStatus, String)> {
+        let program = self.program.take()?;
+        let ended = self.runtime.block_on(async { timeout(PATIENCE, program.ends()).await });
+        ended.ok().map(|(status, _, said)| (status, said))
     }
 }
 
-const LOG: &str = "demo.log";
-
 impl Drop for Demo {
     fn drop(&mut self) {
-        // If it has ended already, that is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            eprintln!("the demo said:\n{}", self.said());
+        let Some(program) = &self.program else { return };
+        self.runtime.block_on(program.signal("-KILL"));
+        if let Some((_, said)) = self.ended().filter(|_| thread::panicking()) {
+            eprintln!("the demo said:\n{said}");
         }
     }
 }

@@ -20,6 +20,7 @@ use daffi_camera::{
 };
 
 use demo::Demo;
+use programs::is_running;
 use xserver::{ESCAPE, Picture, Window, XServer, soon};
 
 /// The size of the pattern, which each window shows twice as large.
@@ -28,6 +29,9 @@ const SIZE: (u32, u32) = (320, 180);
 /// Between the windows and around them, and where that puts the left edge of each, in pixels.
 const MARGIN: usize = 16;
 const PLACES: [usize; 2] = [MARGIN, 640 + 2 * MARGIN];
+
+/// The viewers, each of which is a process, by the titles of their windows.
+const VIEWERS: [&str; 2] = ["process2", "process3"];
 
 /// How many pictures of each window are looked at.
 const PICTURES: usize = 60;
@@ -38,7 +42,7 @@ fn both_windows_show_the_video_as_it_was_drawn() {
     let _demo = Demo::start(&server);
     let windows = side_by_side(&server);
     let pattern = Pattern::new(SIZE).expect("a size that a pattern can have");
-    for (window, name) in windows.into_iter().zip(["process2", "process3"]) {
+    for (window, name) in windows.into_iter().zip(VIEWERS) {
         let mut last = None;
         for _ in 0..PICTURES {
             let frame = soon(&format!("{name} shows the next picture, as it was drawn"), || {
@@ -96,14 +100,18 @@ fn closing_one_window_leaves_the_other_running() {
     let Some(server) = XServer::start() else { return };
     let demo = Demo::start(&server);
     let [left, right] = side_by_side(&server);
+    let [leaving, staying] = VIEWERS.map(|name| demo.viewer(name));
     server.tap(left, ESCAPE);
     server.gone(left);
+    soon("the viewer's process has ended", || (!is_running(leaving)).then_some(()));
     let (stamp, _) = soon("the other one shows the video", || picture(&server, right));
     moves_on(&server, right, stamp.frame);
+    assert!(is_running(staying));
     // And with the last viewer the demo ends.
     server.close_button(right);
     server.gone(right);
-    demo.ends();
+    let (status, said) = demo.ends();
+    assert!(status.success(), "{status}: {said}");
 }
 
 #[test]
@@ -121,7 +129,7 @@ fn the_demo_ends_when_the_x_server_is_lost() {
 fn glass_to_glass() {
     let Some(server) = XServer::start() else { return };
     let _demo = Demo::start(&server);
-    for (window, name) in side_by_side(&server).into_iter().zip(["process2", "process3"]) {
+    for (window, name) in side_by_side(&server).into_iter().zip(VIEWERS) {
         let (mut last, mut ages) = (0, Vec::new());
         let until = clock::now() + Duration::from_secs(5);
         while clock::now() < until {
@@ -139,7 +147,7 @@ fn glass_to_glass() {
 
 /// Waits until both windows show the video, and puts one beside the other.
 fn side_by_side(server: &XServer) -> [Window; 2] {
-    let windows = ["process2", "process3"].map(|name| server.window(name));
+    let windows = VIEWERS.map(|name| server.window(name));
     for (window, x) in windows.into_iter().zip(PLACES) {
         server.place(window, x as i32, MARGIN as i32);
     }

@@ -40,11 +40,11 @@ impl Demo {
         soon(&format!("{name} runs"), || children_of(demo).into_iter().find(is_it))
     }
 
-    /// Waits until it has ended by itself: how.
-    pub(crate) fn ends(mut self) -> ExitStatus {
+    /// Waits until it has ended by itself: how, and what it said.
+    pub(crate) fn ends(mut self) -> (ExitStatus, String) {
         let (status, said) = self.ended().expect("the demo ends");
         assert!(status.code().is_some() && !said.contains("panicked"), "{status}: {said}");
-        status
+        (status, said)
     }
 
     /// Waits for its end: how it was, and what it said.

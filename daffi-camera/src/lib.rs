@@ -2,8 +2,8 @@
 //! them.
 //!
 //! - A [`Frame`] is a picture that owns its bytes; it travels like any other serde type.
-//! - A [`VideoSource`] is an iterator of frames: [`pattern`] makes them, [`file`] reads them, and with the feature `v4l2`, a camera
-//!   takes them.
+//! - A [`VideoSource`] is an iterator of frames: [`pattern`] makes them, [`mod@file`] reads them, and with the feature `v4l2`, a
+//!   camera takes them.
 //! - [`convert`](fn@convert), [`Scaler`] and [`codec`] change them; [`Pipeline`] is what a producer does to each.
 //! - [`viewer`] shows them, and [`Arrivals`] tells what has become of them on the way.
 //!

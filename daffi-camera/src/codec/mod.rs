@@ -190,8 +190,7 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`CodecError::Convert`] if it is packed already; [`CodecError::Encode`] and [`CodecError::H264`].
-    #[cfg_attr(not(feature = "h264"), doc = "\n[`CodecError::H264`]: CodecError")]
+    /// [`CodecError::Convert`] if it is packed already; [`CodecError::Encode`]; of H.264, `CodecError::H264`.
     pub fn encode(&mut self, frame: &Frame) -> Result<Frame, CodecError> {
         match self.codec {
             Codec::Raw if frame.format().is_raw() => Ok(frame.clone()),

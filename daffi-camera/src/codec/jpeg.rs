@@ -121,7 +121,7 @@ fn decoder(data: &[u8]) -> JpegDecoder<Cursor<&[u8]>> {
 }
 
 fn options() -> DecoderOptions {
-    // Strict: a picture with a hole in it is damaged, not grey there.
+    // Strict: a picture that breaks off is damaged, not grey from there on. One whose scan ends early by an end marker is not seen.
     DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE as usize).set_max_height(MAX_SIDE as usize)
 }
 

@@ -37,7 +37,8 @@ pub struct Arrivals {
 /// What is counted anew whenever somebody asks.
 #[derive(Debug, Clone)]
 struct Period {
-    began: Instant,
+    /// When it was last asked, or the first frame arrived.
+    began: Option<Instant>,
     frames: u64,
     bytes: u64,
     latency: Histogram<u64>,
@@ -79,7 +80,7 @@ pub struct Lately {
 impl Default for Arrivals {
     fn default() -> Self {
         let latency = Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds and the digits are in range");
-        let lately = Period { began: Instant::now(), frames: 0, bytes: 0, latency: latency.clone() };
+        let lately = Period { began: None, frames: 0, bytes: 0, latency: latency.clone() };
         Self {
             frames: 0,
             bytes: 0,
@@ -105,6 +106,7 @@ impl Arrivals {
         let bytes = sent.data().len() as u64;
         self.frames += 1;
         self.bytes += bytes;
+        self.lately.began.get_or_insert_with(Instant::now);
         self.lately.frames += 1;
         self.lately.bytes += bytes;
         let latency = arrived_at.saturating_sub(sent.captured_at());
@@ -150,17 +152,17 @@ impl Arrivals {
         }
     }
 
-    /// What has arrived since this was last called, or since the beginning.
+    /// What has arrived since this was last called, or since the first frame.
     pub fn lately(&mut self) -> Lately {
         let Period { began, frames, bytes, latency } = &mut self.lately;
-        let seconds = began.elapsed().as_secs_f64().max(f64::EPSILON);
+        let seconds = began.map_or(0.0, |began| began.elapsed().as_secs_f64()).max(f64::EPSILON);
         let lately = Lately {
             fps: *frames as f64 / seconds,
             bits_per_second: *bytes as f64 * 8.0 / seconds,
             latency_p50_us: latency.value_at_quantile(0.5),
             latency_p99_us: latency.value_at_quantile(0.99),
         };
-        (*began, *frames, *bytes) = (Instant::now(), 0, 0);
+        (*began, *frames, *bytes) = (began.map(|_| Instant::now()), 0, 0);
         latency.reset();
         lately
     }

@@ -1,5 +1,7 @@
 //! Where the controller of an example is: the same two options for all of them.
 
+use std::fmt;
+
 use daffi::{Builder, Global};
 
 /// The place of the controller.
@@ -17,5 +19,11 @@ impl Place {
     /// Sets up a node with its controller there.
     pub(crate) fn global(self) -> Builder {
         Global::builder().host(self.host).port(self.port)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
     }
 }

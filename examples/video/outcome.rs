@@ -63,6 +63,9 @@ impl Viewing {
 
     fn sentence(&self, viewer: &str) -> String {
         let Summary { frames, in_order, intact, missed, latency_p50_us, latency_p99_us, .. } = self.total;
+        if frames == 0 {
+            return format!("{viewer}: no frame arrived");
+        }
         let order = if in_order { "in order" } else { "NOT IN ORDER" };
         let intact = if intact { "intact" } else { "DAMAGED" };
         let millis = |micros: u64| micros as f64 / 1e3;

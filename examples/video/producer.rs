@@ -64,16 +64,16 @@ async fn stream(g: &Global, feed: &Feed, lasting: bool, notes: &Notes) -> Result
     let mut goes_on = false;
     loop {
         let turn = feed.turn(goes_on);
+        let mut present = viewers(g);
         let streamed = tokio::select! {
             streamed = show_stream(turn.clone()).on(g) => streamed,
-            () = others_join(g, &mut events, &turn) => unreachable!("it waits for ever"),
+            () = others_join(g, &mut events, &turn, &mut present, notes) => unreachable!("it waits for ever"),
         };
         match streamed {
             Ok(report) => {
-                for viewer in report.receivers {
-                    if let Err(error) = viewer.result {
-                        notes.say(format_args!("{} has left the video: {error}", viewer.node));
-                    }
+                // Those of whom nobody was told in time.
+                for viewer in report.failed().filter(|viewer| present.contains(&viewer.node)) {
+                    notes.say(format_args!("{} has left the video", viewer.node));
                 }
             }
             Err(CallError::NoCallback { .. }) => {}
@@ -89,26 +89,32 @@ async fn stream(g: &Global, feed: &Feed, lasting: bool, notes: &Notes) -> Result
                 return Ok(());
             }
             notes.say("waiting for a viewer");
-            another_joins(g, &mut events, &mut BTreeSet::new()).await;
+            another_joins(g, &mut events, &mut BTreeSet::new(), notes).await;
         }
     }
 }
 
 /// Ends the turn after the frame at hand when another viewer joins: the next turn is for all.
-async fn others_join(g: &Global, events: &mut Events, turn: &Turn) {
-    let mut present = viewers(g);
+async fn others_join(g: &Global, events: &mut Events, turn: &Turn, present: &mut BTreeSet<String>, notes: &Notes) {
     loop {
-        another_joins(g, events, &mut present).await;
+        another_joins(g, events, present, notes).await;
         turn.stop();
     }
 }
 
 /// Waits for a viewer who is not one of these.
-async fn another_joins(g: &Global, events: &mut Events, present: &mut BTreeSet<String>) {
+async fn another_joins(g: &Global, events: &mut Events, present: &mut BTreeSet<String>, notes: &Notes) {
     while let Some(event) = events.next().await {
         match event {
             // One of the same name may come back.
-            Event::NodeLeft { node, .. } => drop(present.remove(&node)),
+            Event::NodeLeft { node, reason } => {
+                if present.remove(&node) {
+                    notes.say(format_args!("{node} has left the video: {reason}"));
+                }
+            }
+            Event::ReceiverLeft { node, reason, .. } if viewers(g).contains(&node) => {
+                notes.say(format_args!("{node} gets the video no more: {reason}"));
+            }
             Event::NodeJoined { .. } | Event::CallbacksOffered { .. } | Event::Missed(_) => {
                 let now = viewers(g);
                 if !now.is_subset(present) {
@@ -138,7 +144,8 @@ async fn watch(g: &Global, seen: &mut Seen, table: &mut Table) {
     loop {
         ticks.tick().await;
         ask(g, seen, TABLE_PERIOD).await;
-        table.show(seen);
+        let present = viewers(g);
+        table.show(seen.iter().filter(|(viewer, _)| present.contains(*viewer)));
     }
 }
 

@@ -78,7 +78,7 @@ impl VideoOptions {
                     Ok(camera)
                 }
                 Err(why) => {
-                    eprintln!("no camera ({why}): sending the test pattern");
+                    eprintln!("{why}: sending the test pattern");
                     self.pattern()
                 }
             },
@@ -159,7 +159,7 @@ impl VideoOptions {
 
     #[cfg(not(all(feature = "v4l2", target_os = "linux")))]
     fn camera(&self, _: Option<PathBuf>) -> Result<Box<dyn VideoSource>, Box<dyn Error>> {
-        Err("built without them; on Linux, --features v4l2 adds them".into())
+        Err("this program was built without cameras (on Linux, `--features v4l2` adds them)".into())
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use daffi_camera::Lately;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::outcome::Seen;
+use crate::outcome::Viewing;
 
 const HEAD: &str = "viewer          frames      fps   p50 ms   p99 ms   missed    Mbit/s";
 
@@ -41,8 +41,9 @@ impl Table {
         self.notes.clone()
     }
 
-    pub(crate) fn show(&mut self, seen: &Seen) {
-        let rows = seen.iter().map(|(viewer, viewing)| {
+    /// Shows how it goes for these viewers.
+    pub(crate) fn show<'a>(&mut self, viewers: impl Iterator<Item = (&'a String, &'a Viewing)>) {
+        let rows = viewers.map(|(viewer, viewing)| {
             let Lately { fps, bits_per_second, latency_p50_us, latency_p99_us } = viewing.lately;
             let millis = |micros: u64| micros as f64 / 1e3;
             format!(
@@ -63,6 +64,8 @@ impl Table {
             let style = ProgressStyle::with_template("{msg}").expect("the template has but a message");
             self.rows.push(table.add(ProgressBar::new_spinner().with_style(style)));
         }
+        // A row is left over when a viewer has left.
+        let lines = lines.into_iter().chain(std::iter::repeat(String::new()));
         for (row, line) in self.rows.iter().zip(lines) {
             row.set_message(line);
             row.tick();

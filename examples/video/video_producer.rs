@@ -61,8 +61,8 @@ async fn play() -> Result<(), Box<dyn Error>> {
     let g = place.global().process_name("process1").init_controller(true).callbacks([]).start().await?;
     let waited = tokio::select! {
         waited = async {
+            eprintln!("waiting for {}: start each with `video_viewer --name NAME`", expect.join(", "));
             for viewer in expect {
-                eprintln!("waiting for {viewer}");
                 g.wait_process(viewer).await?;
             }
             Ok::<_, Box<dyn Error>>(true)

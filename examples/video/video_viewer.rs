@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 
 fn play() -> Result<(), Box<dyn Error>> {
     let Options { name, json, viewer, place } = Options::parse();
+    eprintln!("{name} looks for a producer at {place}; Ctrl-C ends it");
     let joined = || eprintln!("{name} has joined");
     let seen = viewer::run(&name, place.global(), &viewer, joined, std::future::pending())?;
     Outcome { seen: Seen::from([(name, seen)]), failure: None }.conclude(json)

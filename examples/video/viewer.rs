@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -42,6 +42,7 @@ struct Viewer {
     decoder: Mutex<Decoder>,
     arrivals: Mutex<Arrivals>,
     screen: Option<Screen>,
+    complaint: Once,
 }
 
 static VIEWER: OnceLock<Viewer> = OnceLock::new();
@@ -66,7 +67,7 @@ fn viewing() -> Result<Viewing, String> {
 impl Viewer {
     fn new(name: &str, options: &ViewerOptions, screen: Option<Screen>) -> Self {
         let (decoder, arrivals) = (Mutex::new(Decoder::new()), Mutex::new(Arrivals::new()));
-        Self { name: name.into(), options: options.clone(), decoder, arrivals, screen }
+        Self { name: name.into(), options: options.clone(), decoder, arrivals, screen, complaint: Once::new() }
     }
 
     /// The picture is shown first; what else there is to do can wait.
@@ -81,8 +82,8 @@ impl Viewer {
         lock(&self.arrivals).record(frame, picture.as_ref(), arrived_at);
         match picture {
             Ok(picture) => self.save(&picture),
-            // It is counted; the next one may be better.
-            Err(error) => eprintln!("{}: {error}", self.name),
+            // It is counted; the next one may be better. What is wrong with one may be wrong with all: it is said once.
+            Err(error) => self.complaint.call_once(|| eprintln!("{}: {error}", self.name)),
         }
     }
 
@@ -161,7 +162,8 @@ async fn view(
         () = &mut closed => Ok(()),
         () = ended => Ok(()),
     };
-    g.stop().await;
+    // The stream would go on for as long as it is let.
+    g.stop_within(Duration::ZERO).await;
     ended?;
     Ok(viewer.viewing())
 }
@@ -169,7 +171,7 @@ async fn view(
 /// The producer runs the controller: when it is through, the connection ends.
 async fn producer_gone(events: &mut Events) -> Result<(), String> {
     // A producer that stops breaks off its stream, too: only if it stays is that worth a word.
-    const MOMENT: Duration = Duration::from_secs(1);
+    const MOMENT: Duration = Duration::from_secs(10);
     let mut broken_off = false;
     loop {
         let event = match timeout(if broken_off { MOMENT } else { Duration::MAX }, events.next()).await {
@@ -182,7 +184,11 @@ async fn producer_gone(events: &mut Events) -> Result<(), String> {
             }
         };
         match event {
-            Event::Disconnected { .. } | Event::ControllerStopping => return Ok(()),
+            Event::ControllerStopping => return Ok(()),
+            Event::Disconnected { reason } => {
+                eprintln!("the producer is gone: {reason}");
+                return Ok(());
+            }
             Event::StreamEnded { end: StreamEnded::CallbackFailed { message }, .. } => return Err(message),
             Event::StreamEnded { end, .. } => broken_off = end == StreamEnded::Cancelled,
             _ => {}

@@ -19,6 +19,9 @@ pub const MAX_PIXELS: u64 = 1 << 26;
 #[cfg(feature = "h264")]
 const DEFAULT_BITRATE: u32 = 3_000_000;
 
+/// Below this openh264 encodes nothing, in bits per second.
+const MIN_BITRATE: u32 = 10_000;
+
 /// How frames are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -62,7 +65,8 @@ impl FromStr for Codec {
             ("h264", None) => Ok(Self::H264 { bitrate: DEFAULT_BITRATE }),
             #[cfg(feature = "h264")]
             ("h264", Some(bitrate)) => {
-                let bitrate = bitrate.parse().ok().filter(|bitrate| *bitrate > 0).ok_or(InvalidCodec::Bitrate)?;
+                let bitrate =
+                    bitrate.parse().ok().filter(|bitrate| *bitrate >= MIN_BITRATE).ok_or(InvalidCodec::Bitrate)?;
                 Ok(Self::H264 { bitrate })
             }
             #[cfg(not(feature = "h264"))]
@@ -93,11 +97,11 @@ pub enum InvalidCodec {
     /// The JPEG quality is out of range.
     #[error(transparent)]
     Quality(#[from] InvalidQuality),
-    /// The bit rate is no number, or zero.
-    #[error("a bit rate is given in bits per second, such as 3000000")]
+    /// The bit rate is no number, or too low for any picture.
+    #[error("a bit rate is given in bits per second, {MIN_BITRATE} at least, such as 3000000")]
     Bitrate,
     /// The program was built without it.
-    #[error("this program was built without H.264: build it with the feature `h264` of daffi-camera")]
+    #[error("this program was built without H.264: build it with `--features h264`")]
     NotBuilt,
 }
 
@@ -155,7 +159,7 @@ pub enum CodecError {
         error: H264Error,
     },
     /// What came is packed in a way that this program was not built to unpack.
-    #[error("frame {sequence} is {format}: build this program with the feature of daffi-camera for it")]
+    #[error("frame {sequence} is {format}, which this program was built without: build it with `--features h264`")]
     NotBuilt {
         /// The frame's number.
         sequence: u64,

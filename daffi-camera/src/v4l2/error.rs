@@ -15,7 +15,7 @@ pub enum OpenError {
     #[error("there is no camera: plug one in, or take another source of video")]
     NoDevice,
     /// There is no such device. It may be a typing error, or the device was unplugged.
-    #[error("there is no device {}: plug it in, or choose one that is listed", path.display())]
+    #[error("there is no device {}: plug it in, or choose one that `ls /dev/video*` lists", path.display())]
     NotFound {
         /// The device.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It is something else, or a node of a camera that gives no video, such as that for its metadata.
-    #[error("{} does not capture video: choose a device that is listed", path.display())]
+    #[error("{} does not capture video: choose one of those that `ls /dev/video*` lists", path.display())]
     NotACamera {
         /// What is not one.
         path: PathBuf,

@@ -107,10 +107,8 @@ async fn another_joins(g: &Global, events: &mut Events, present: &mut BTreeSet<S
     while let Some(event) = events.next().await {
         match event {
             // One of the same name may come back.
-            Event::NodeLeft { node, reason } => {
-                if present.remove(&node) {
-                    notes.say(format_args!("{node} has left the video: {reason}"));
-                }
+            Event::NodeLeft { node, reason } if present.remove(&node) => {
+                notes.say(format_args!("{node} has left the video: {reason}"));
             }
             Event::ReceiverLeft { node, reason, .. } if viewers(g).contains(&node) => {
                 notes.say(format_args!("{node} gets the video no more: {reason}"));

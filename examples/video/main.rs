@@ -109,8 +109,6 @@ fn produce(mut options: Options) -> Result<(), Box<dyn Error>> {
 
 /// Plays the video. No process is left behind, however this ends.
 async fn play(options: &Options) -> Result<Outcome, Box<dyn Error>> {
-    // What cannot be played is not worth a window.
-    let source = options.video.open()?;
     let state = tempfile::tempdir()?;
     let g = Global::builder().process_name("process1").host(&options.host).port(options.port).callbacks([]);
     let g = g.init_controller(true).state_dir(state.path()).start().await?;
@@ -120,7 +118,12 @@ async fn play(options: &Options) -> Result<Outcome, Box<dyn Error>> {
         _ = interrupted() => Ok(false),
     };
     let played = match started {
-        Ok(true) => producer::run(&g, source, &options.video, false).await,
+        // Not before: processes that are started inherit an open camera, since v4l does not say otherwise, and one that is open
+        // somewhere cannot come back under its name after it was unplugged.
+        Ok(true) => match options.video.open() {
+            Ok(source) => producer::run(&g, source, &options.video, false).await,
+            Err(error) => Err(error),
+        },
         Ok(false) => Ok(Outcome::default()),
         Err(error) => Err(error),
     };

@@ -34,11 +34,13 @@ step_loss() {
 plays() {
     frames=$1
     shift
-    video --headless --json --frames "$frames" "$@" >/tmp/video 2>/tmp/video-errors || { cat /tmp/video /tmp/video-errors; return 1; }
+    video --headless --json --frames "$frames" "$@" >/tmp/video 2>/tmp/video-errors
+    status=$?
     cat /tmp/video
     for viewer in process2 process3; do
-        grep -q "\"viewer\":\"$viewer\",\"frames\":$frames,\"in_order\":true,\"intact\":true" /tmp/video || return 1
+        grep -q "\"viewer\":\"$viewer\",\"frames\":$frames,\"in_order\":true,\"intact\":true" /tmp/video || status=1
     done
+    [ $status = 0 ] || { cat /tmp/video-errors; return 1; }
 }
 
 # The camera is pulled once the viewers have frames. Their table tells: the second of its columns is how many.

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Dura
 
 use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
 use daffi_core::{
-    node::{Callback, JoinError, Node, Op},
+    node::{Callback, JoinError, Node, Op, Service},
     transport::{JoinToken, StateDir},
 };
 
@@ -199,6 +199,19 @@ impl Builder {
     /// Offers exactly these, made by [`callbacks!`](crate::callbacks), instead of all `#[callback]`s of the program.
     pub fn callbacks(mut self, callbacks: impl IntoIterator<Item = Callback>) -> Self {
         self.node = self.node.callbacks(callbacks);
+        self
+    }
+
+    /// Offers the methods of a value too, whose impl block has `#[callback]`. For several values of one type see
+    /// [`serve_as`](Self::serve_as).
+    pub fn serve<S: Service>(mut self, value: S) -> Self {
+        self.node = self.node.serve(value);
+        self
+    }
+
+    /// Offers the methods of a value under a name of its own: `bump` of one served as `left` is called `left.bump`.
+    pub fn serve_as<S: Service>(mut self, name: impl Into<String>, value: S) -> Self {
+        self.node = self.node.serve_as(name, value);
         self
     }
 

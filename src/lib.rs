@@ -51,12 +51,15 @@ mod global;
 
 pub use daffi_core::{
     node::{
-        BackgroundCall, BroadcastCall, Call, CallError, CallbackInfo, Event, Events, Fallible, JoinError, Never, Node,
-        NodeInfo, NodeReply, OnError, OneWayCall, Op, PeriodCall, ReceiverReport, Schedule, ScheduledCall, Source,
-        StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError, fallible,
+        BackgroundCall, BroadcastCall, Call, CallError, CallbackInfo, Context, Event, Events, Fallible, JoinError,
+        Never, Node, NodeInfo, NodeReply, OnError, OneWayCall, Op, PeriodCall, ReceiverReport, Retry, Schedule,
+        ScheduledCall, Service, Source, StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError, fallible,
     },
     transport::memory::Network,
-    wire::limits,
+    wire::{
+        limits,
+        trace::{InvalidTraceparent, TraceContext},
+    },
 };
 pub use daffi_macros::{callback, fetcher};
 

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use daffi_core::wire::{
     CallbackId, NodeId,
-    control::{Member, Offer, Offered},
+    control::{Member, Offered},
     limits::MAX_CALLBACKS,
     name::{self, InvalidName},
+    offer::Offer,
 };
 
 /// The nodes that have joined, by number and by name.
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     fn offer(name: &str) -> Offer {
-        Offer { name: name.into(), signature: String::new(), parameters: 1, location: String::new() }
+        Offer { name: name.into(), ..Offer::default() }
     }
 
     #[test]

@@ -61,10 +61,11 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
     for (index, node) in request.targets.iter().enumerate() {
         match hub.receiver(*node, request.callback) {
             Ok(link) => {
-                let offer = StreamOffer { callback: request.callback, producer, stall_millis: request.stall_millis };
+                let (callback, stall_millis, trace) = (request.callback, request.stall_millis, request.trace);
+                let offer = StreamOffer { callback, producer, stall_millis, trace };
                 receivers.spawn(serve_receiver(fanout.clone(), index, link, offer));
             }
-            Err(failure) => fanout.end(index, Some(failure), None),
+            Err(failure) => fanout.fail(index, failure),
         }
     }
     let stall = Duration::from_millis(request.stall_millis.max(1));
@@ -201,8 +202,22 @@ impl Fanout {
         self.lock().receivers[index].progress_at = Instant::now();
     }
 
-    /// Ends a receiver's part. Only the first end counts.
-    fn end(&self, index: usize, failure: Option<Failure>, delivered: Option<u64>) {
+    /// Ends a receiver's part with its own answer.
+    fn answered(&self, index: usize, end: ReceiverEnd) {
+        self.end(index, |receiver| ReceiverEnd { node: receiver.node, ..end });
+    }
+
+    /// Ends a receiver's part without an answer of its own.
+    fn fail(&self, index: usize, failure: Failure) {
+        let end = |receiver: &Receiver| {
+            let (node, delivered) = (receiver.node, receiver.finished());
+            ReceiverEnd { node, delivered, value: None, failure: Some(failure) }
+        };
+        self.end(index, end);
+    }
+
+    /// Only the first end counts.
+    fn end(&self, index: usize, end: impl FnOnce(&Receiver) -> ReceiverEnd) {
         let mut state = self.lock();
         let receiver = &mut state.receivers[index];
         if receiver.over.is_cancelled() {
@@ -211,8 +226,7 @@ impl Fanout {
         receiver.over.cancel();
         receiver.queue.clear();
         receiver.filled.notify_one();
-        let delivered = delivered.unwrap_or_else(|| receiver.finished());
-        let end = ReceiverEnd { node: receiver.node, delivered, failure };
+        let end = end(receiver);
         state.ended.push(end);
         self.news.notify_one();
         self.regrant(&mut state);
@@ -327,12 +341,12 @@ async fn serve_receiver(fanout: Arc<Fanout>, index: usize, link: NodeLink, offer
         }
     };
     match ended.await {
-        Ok(end) => fanout.end(index, end.failure, Some(end.delivered)),
+        Ok(end) => fanout.answered(index, end),
         Err(LinkError::Malformed(malformed)) => {
             link.connection.close(CloseCode::Malformed, malformed.0);
-            fanout.end(index, Some(Failure::NodeLost), None);
+            fanout.fail(index, Failure::NodeLost);
         }
-        Err(LinkError::Lost(_)) => fanout.end(index, Some(Failure::NodeLost), None),
+        Err(LinkError::Lost(_)) => fanout.fail(index, Failure::NodeLost),
     }
 }
 
@@ -403,7 +417,7 @@ async fn evict_stalled(fanout: &Fanout, stall: Duration) -> std::convert::Infall
         drop(state);
         for (index, node) in stalled {
             tracing::warn!(node, ?stall, "a receiver finishes nothing: it leaves the stream");
-            fanout.end(index, Some(Failure::Stalled { millis: stall.as_millis() as u64 }), None);
+            fanout.fail(index, Failure::Stalled { millis: stall.as_millis() as u64 });
         }
     }
 }

@@ -11,10 +11,11 @@ use daffi_core::{
     transport::{CloseCode, Connection},
     wire::{
         CallbackId, Malformed, NodeId,
-        control::{Member, Offer, ToNode},
+        control::{Member, ToNode},
         failure::Failure,
         frame::{Frame, Head},
         limits,
+        offer::Offer,
     },
 };
 use tokio::sync::{Notify, mpsc};

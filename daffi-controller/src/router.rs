@@ -6,7 +6,7 @@ use bytes::Bytes;
 use daffi_core::wire::{
     CallId, CallbackId, Malformed, NodeId,
     failure::Failure,
-    frame::{Frame, Head},
+    frame::{Ask, Frame, Head},
     limits::MAX_EARLY_CANCELS,
 };
 use slab::Slab;
@@ -53,12 +53,8 @@ impl Router {
     pub(crate) fn handle(&mut self, from: NodeId, frame: Frame, nodes: &impl Nodes) -> Result<(), Malformed> {
         let Frame { head, payload } = frame;
         match head {
-            Head::Call { id, callback, peer, budget } => {
-                self.begin(from, id, &[peer], nodes, callback, budget, &payload)
-            }
-            Head::Broadcast { id, callback, budget, targets } => {
-                self.begin(from, id, &targets, nodes, callback, budget, &payload)
-            }
+            Head::Call { id, peer, ask } => self.begin(from, id, &[peer], nodes, ask, &payload),
+            Head::Broadcast { id, targets, ask } => self.begin(from, id, &targets, nodes, ask, &payload),
             Head::Reply { id, status, node: _ } => {
                 // A reply to a call that was cancelled meanwhile is no fault of the node's.
                 if let Some(route) = self.end_route(from, id) {
@@ -102,15 +98,13 @@ impl Router {
         self.routes.len()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of two kinds of frame")]
     fn begin(
         &mut self,
         caller: NodeId,
         call: CallId,
         targets: &[NodeId],
         nodes: &impl Nodes,
-        callback: CallbackId,
-        budget: Option<std::time::Duration>,
+        ask: Ask,
         payload: &Bytes,
     ) -> Result<(), Malformed> {
         if self.early_cancels.get_mut(&caller).is_some_and(|cancels| cancels.forget(call)) {
@@ -121,14 +115,14 @@ impl Router {
         }
         let mut keys = Vec::with_capacity(targets.len());
         for callee in targets {
-            if let Some(failure) = nodes.refuses(*callee, callback) {
+            if let Some(failure) = nodes.refuses(*callee, ask.callback) {
                 fail(caller, call, *callee, &failure, nodes);
                 continue;
             }
             self.next_tag = (self.next_tag + 1) & ((1 << TAG_BITS) - 1);
             let key = self.routes.insert(Route { caller, call, callee: *callee, tag: self.next_tag });
             keys.push(key);
-            let head = Head::Call { id: number(key, self.next_tag), callback, peer: caller, budget };
+            let head = Head::Call { id: number(key, self.next_tag), peer: caller, ask };
             nodes.deliver(*callee, &head, payload);
         }
         if !keys.is_empty() {
@@ -226,12 +220,14 @@ mod tests {
         }
     }
 
+    const ASK: Ask = Ask { callback: 0, budget: None, trace: None };
+
     fn frame(head: Head) -> Frame {
         Frame { head, payload: Bytes::new() }
     }
 
     fn call(id: CallId, peer: NodeId) -> Frame {
-        frame(Head::Call { id, callback: 0, peer, budget: None })
+        frame(Head::Call { id, peer, ask: ASK })
     }
 
     fn reply(id: CallId) -> Frame {
@@ -276,7 +272,7 @@ mod tests {
     fn a_broadcast_gets_an_answer_for_every_target() {
         let (mut router, nodes) = (Router::default(), Recorder::default());
         let targets = vec![2, 3, 4, 5];
-        router.handle(1, frame(Head::Broadcast { id: 9, callback: 0, budget: None, targets }), &nodes).unwrap();
+        router.handle(1, frame(Head::Broadcast { id: 9, targets, ask: ASK }), &nodes).unwrap();
         let sent = nodes.take();
         let failed =
             sent.iter().filter(|(_, head)| matches!(head, Head::Reply { status: Status::Failure, .. })).count();
@@ -307,7 +303,7 @@ mod tests {
             for (from, kind, id, peer) in steps {
                 let frame = match kind {
                     0 => call(id, peer),
-                    1 => frame(Head::Broadcast { id, callback: 0, budget: None, targets: vec![peer, 1, 2] }),
+                    1 => frame(Head::Broadcast { id, targets: vec![peer, 1, 2], ask: ASK }),
                     2 => reply(routed.get(id as usize).copied().unwrap_or(id)),
                     _ => frame(Head::Cancel { id }),
                 };

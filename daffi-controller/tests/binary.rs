@@ -198,7 +198,7 @@ async fn nodes_join_with_the_token_and_it_is_never_told_otherwise() {
 async fn a_call_under_way_may_finish_within_the_grace() {
     static CALLED: Semaphore = Semaphore::const_new(0);
     static RELEASED: Semaphore = Semaphore::const_new(0);
-    const HELD: Callback = callback(|_| {
+    const HELD: Callback = callback(|_, _| {
         Box::pin(async {
             CALLED.add_permits(1);
             RELEASED.acquire().await.unwrap().forget();
@@ -219,7 +219,7 @@ async fn a_call_under_way_may_finish_within_the_grace() {
 #[tokio::test]
 async fn a_call_that_does_not_end_is_waited_for_until_the_grace_is_over_or_a_second_signal_comes() {
     static CALLED: Semaphore = Semaphore::const_new(0);
-    const STUCK: Callback = callback(|_| {
+    const STUCK: Callback = callback(|_, _| {
         Box::pin(async {
             CALLED.add_permits(1);
             std::future::pending().await
@@ -244,10 +244,17 @@ async fn a_call_that_does_not_end_is_waited_for_until_the_grace_is_over_or_a_sec
 }
 
 /// An async callback without parameters. Its name is `called`.
-const fn callback(handler: fn(stub::Payload) -> stub::BoxFuture<stub::Outcome>) -> Callback {
+const fn callback(handler: fn(stub::State, stub::Payload) -> stub::BoxFuture<stub::Outcome>) -> Callback {
     let handler = Handler::Async(handler);
-    Callback { name: "called", signature: "", parameters: 0, file: file!(), line: line!(), handler }
+    let options = stub::CallbackOptions { inline: false, no_cancel: false, limit: None };
+    Callback { name: "called", signature: SIGNATURE, file: file!(), line: line!(), options, handler }
 }
+
+static STUB: stub::Stub =
+    stub::Stub { name: "called", signature: SIGNATURE, file: file!(), line: line!(), idempotent: false };
+
+const SIGNATURE: stub::Signature =
+    stub::Signature { text: "called()", kind: stub::Kind::Call, parameters: &[], result: "()" };
 
 async fn join<const N: usize>(name: &str, port: u16, state: &Path, callbacks: [Callback; N]) -> Node {
     let builder = Node::builder().name(name).controller("127.0.0.1", port).token_file(state.join("token"));
@@ -267,7 +274,7 @@ impl Running {
         let caller = join("caller", self.port, state, []).await;
         timeout(PATIENCE, caller.wait_function("called")).await.expect("it is offered").unwrap();
         let args = stub::encode_args(&NoArgs {});
-        let call = stub::background::<(), Never>("called", args, stub::decode, stub::decode).on(&caller);
+        let call = stub::background::<(), Never>(&STUB, args, stub::decode, stub::decode).on(&caller);
         let task = timeout(PATIENCE, call.start()).await.expect("it is sent").unwrap();
         timeout(PATIENCE, called.acquire()).await.expect("it is called").unwrap().forget();
         Called { task, _nodes: [callee, caller] }

@@ -4,7 +4,7 @@
 //! `use module::add` brings both, and `callbacks![add]` finds the entry through the name alone. The struct has no
 //! associated types: a private type there would not compile under a `pub fn`.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 
@@ -70,8 +70,7 @@ fn entry(declaration: &Declaration, checked: &Checked) -> TokenStream {
     let Declaration { visibility, signature, .. } = declaration;
     let ident = &signature.ident;
     let name = ident.unraw().to_string();
-    let description = checked.describe(signature);
-    let count = Literal::usize_unsuffixed(checked.parameters.len());
+    let description = checked.fingerprint(signature, "Call");
     let (kind, invoke) = invoke(ident, signature.asyncness.is_some(), checked);
     quote! {
         #[doc(hidden)]
@@ -84,10 +83,14 @@ fn entry(declaration: &Declaration, checked: &Checked) -> TokenStream {
                 #invoke
                 ::daffi::__private::Callback {
                     name: #name,
-                    signature: #description,
-                    parameters: #count,
+                    signature: ::daffi::__private::Signature { #description },
                     file: ::core::file!(),
                     line: ::core::line!(),
+                    options: ::daffi::__private::CallbackOptions {
+                        inline: false,
+                        no_cancel: false,
+                        limit: ::core::option::Option::None,
+                    },
                     handler: ::daffi::__private::Handler::#kind(__daffi_invoke),
                 }
             };
@@ -113,7 +116,7 @@ fn invoke(ident: &Ident, is_async: bool, checked: &Checked) -> (Ident, TokenStre
     if !is_async {
         let invoke = quote! {
             #decoder
-            fn __daffi_invoke(#args: &[u8]) -> ::daffi::__private::Outcome { #body }
+            fn __daffi_invoke(_: &::daffi::__private::State, #args: &[u8]) -> ::daffi::__private::Outcome { #body }
         };
         return (format_ident!("Sync"), invoke);
     }
@@ -123,6 +126,7 @@ fn invoke(ident: &Ident, is_async: bool, checked: &Checked) -> (Ident, TokenStre
         #decoder
         async fn __daffi_run(#args: ::daffi::__private::Payload) -> ::daffi::__private::Outcome { #body }
         fn __daffi_invoke(
+            _: ::daffi::__private::State,
             #args: ::daffi::__private::Payload,
         ) -> ::daffi::__private::BoxFuture<::daffi::__private::Outcome> {
             #boxed

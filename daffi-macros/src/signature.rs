@@ -70,6 +70,26 @@ impl Checked {
         Self { parameters, output: output(&signature.output, errors) }
     }
 
+    /// The fields of a `Signature`.
+    pub(crate) fn fingerprint(&self, signature: &Signature, kind: &str) -> TokenStream {
+        let text = self.describe(signature);
+        let kind = quote::format_ident!("{kind}");
+        let parameters = self.parameters.iter().map(|Parameter { name, ty }| {
+            let (name, ty) = (name.unraw().to_string(), tidy(ty));
+            quote!((#name, #ty))
+        });
+        let result = match &signature.output {
+            ReturnType::Default => "()".to_owned(),
+            ReturnType::Type(_, ty) => tidy(ty),
+        };
+        quote! {
+            text: #text,
+            kind: ::daffi::__private::Kind::#kind,
+            parameters: &[#(#parameters),*],
+            result: #result,
+        }
+    }
+
     /// The signature as people read it: `add(a: i64, b: i64) -> i64`.
     pub(crate) fn describe(&self, signature: &Signature) -> String {
         let parameters: Vec<_> =

@@ -23,6 +23,7 @@ pub(crate) fn stub(modifier: Modifier, declaration: &Declaration, checked: &Chec
     let name = ident.unraw().to_string();
     let parameters = checked.parameters.iter().map(|Parameter { name, ty }| quote!(#name: #ty));
     let builder = builder(modifier, &checked.output);
+    let stub = description(&name, "Call", declaration, checked);
     let (encoder, args) = encoding::encode(&checked.parameters);
     let decoders = match modifier {
         Modifier::OneWay => quote!(),
@@ -38,8 +39,9 @@ pub(crate) fn stub(modifier: Modifier, declaration: &Declaration, checked: &Chec
     quote! {
         #(#attributes)*
         #visibility fn #ident(#(#parameters),*) -> #builder {
+            #stub
             #encoder
-            ::daffi::__private::#start(#name, #args #decoders)
+            ::daffi::__private::#start(&STUB, #args #decoders)
         }
     }
 }
@@ -49,6 +51,7 @@ fn stream_stub(declaration: &Declaration, checked: &Checked) -> TokenStream {
     let ident = &signature.ident;
     let name = ident.unraw().to_string();
     let builder = builder(Modifier::Stream, &checked.output);
+    let stub = description(&name, "Items", declaration, checked);
     let items = checked.parameters.iter().map(|parameter| &parameter.name);
     let types = checked.parameters.iter().map(|parameter| &parameter.ty);
     let encoders = checked.parameters.iter().map(|Parameter { name, ty }| {
@@ -66,8 +69,24 @@ fn stream_stub(declaration: &Declaration, checked: &Checked) -> TokenStream {
         where
             #(__Source: ::daffi::Source<#types, __Kind>)*
         {
-            ::daffi::__private::stream(#name, #(#encoders)*, ::daffi::__private::decode::<#error>)
+            #stub
+            ::daffi::__private::stream(
+                &STUB, #(#encoders)*, ::daffi::__private::decode::<()>, ::daffi::__private::decode::<#error>
+            )
         }
+    }
+}
+
+fn description(name: &str, kind: &str, declaration: &Declaration, checked: &Checked) -> TokenStream {
+    let fingerprint = checked.fingerprint(&declaration.signature, kind);
+    quote! {
+        static STUB: ::daffi::__private::Stub = ::daffi::__private::Stub {
+            name: #name,
+            signature: ::daffi::__private::Signature { #fingerprint },
+            file: ::core::file!(),
+            line: ::core::line!(),
+            idempotent: false,
+        };
     }
 }
 
@@ -92,7 +111,7 @@ fn builder(modifier: Modifier, output: &Output) -> TokenStream {
         Modifier::Background => quote!(::daffi::BackgroundCall<#value, #error>),
         Modifier::OneWay => quote!(::daffi::OneWayCall),
         Modifier::Broadcast => quote!(::daffi::BroadcastCall<#value, #error>),
-        Modifier::Stream => quote!(::daffi::StreamCall<#error>),
+        Modifier::Stream => quote!(::daffi::StreamCall<(), #error>),
         Modifier::Period => quote!(::daffi::PeriodCall<#value, #error>),
     }
 }

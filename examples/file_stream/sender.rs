@@ -100,7 +100,7 @@ async fn copy(options: &Options, scratch: &Path, processes: &mut Processes) -> R
     Ok(Summary { sent, copies, seconds, peak_rss_mib })
 }
 
-fn failure(report: &ReceiverReport<String>) -> Option<String> {
+fn failure(report: &ReceiverReport<(), String>) -> Option<String> {
     report.result.as_ref().err().map(ToString::to_string)
 }
 

@@ -5,11 +5,7 @@ use std::net::SocketAddr;
 use daffi_core::{
     link::{LinkError, Reader},
     transport::{CloseCode, Connection, ConnectionLost, Identity, JoinToken, SendStream, quic},
-    wire::{
-        StreamKind,
-        control::{Offer, ToController},
-        message, preamble,
-    },
+    wire::{StreamKind, control::ToController, message, preamble},
 };
 
 use crate::common::{Controller, PATIENCE, soon};
@@ -54,7 +50,7 @@ pub(crate) fn opening(version: u16) -> Vec<u8> {
 /// The first bytes of a node that knows the controller's secret and has this name, and a callback of that name.
 pub(crate) fn hello(controller: &Controller, name: &str, callback: &str) -> Vec<u8> {
     let token: JoinToken = controller.token().parse().expect("a controller's token parses");
-    let offer = Offer { name: callback.into(), signature: String::new(), parameters: 0, location: String::new() };
+    let offer = daffi_core::wire::offer::Offer { name: callback.into(), ..Default::default() };
     let hello = ToController::Hello { name: name.into(), offers: vec![offer], software: "a test".into() };
     let mut bytes = opening(preamble::VERSION);
     bytes.extend_from_slice(token.secret());

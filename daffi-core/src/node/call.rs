@@ -10,12 +10,14 @@ use std::{
 use tokio::task::JoinHandle;
 
 use super::{
+    contract::Stub,
     error::{CallError, Never},
     outgoing::{Codec, DefaultTimeout, Outgoing, Request},
     runtime::Op,
     stub::{DecodeError, EncodedArgs},
 };
 
+/// The options of the call builders, each where it makes sense. They need a field `request` of type [`Request`].
 macro_rules! options {
     (common) => {
         /// Makes the call through this node instead of the process's first, or of the one whose callback is running.
@@ -24,6 +26,13 @@ macro_rules! options {
             self
         }
 
+        /// Makes the call part of this trace. Without it a call belongs to the trace of the callback that makes it.
+        pub fn trace(mut self, trace: $crate::wire::trace::TraceContext) -> Self {
+            self.request.trace = Some(trace);
+            self
+        }
+    };
+    (timeout) => {
         /// Ends the call with [`CallError::Timeout`] after this time. The deadline travels: the callback is stopped then, and
         /// so is what it asked of others. Of two deadlines the earlier counts.
         pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -31,10 +40,33 @@ macro_rules! options {
             self
         }
     };
-    (to) => {
+    (one) => {
         /// Calls the node of this name, instead of the next in turn of those that offer the callback.
         pub fn to(mut self, name: impl Into<String>) -> Self {
-            self.request.to = Some(name.into());
+            self.request.choice = $crate::node::choice::Choice::Named(name.into());
+            self
+        }
+
+        /// Calls the node that has the fewest calls of this node under way, instead of the next in turn; of several with as few,
+        /// the next in turn.
+        pub fn least_busy(mut self) -> Self {
+            self.request.choice = $crate::node::choice::Choice::LeastBusy;
+            self
+        }
+
+        /// Calls the node that this key belongs to, instead of the next in turn: calls with the same key go to the same node, whoever
+        /// makes them, as long as it is there. When one comes or goes, only the keys change their node that it gets, or had.
+        ///
+        /// A number is a key by its bytes: `.sticky(id.to_be_bytes())`.
+        pub fn sticky(mut self, key: impl AsRef<[u8]>) -> Self {
+            self.request.choice = $crate::node::choice::Choice::Sticky(key.as_ref().to_vec());
+            self
+        }
+    };
+    (retry) => {
+        /// Tries the call again if it fails in a way that allows it: see [`Retry`]($crate::node::Retry).
+        pub const fn retry(mut self, retry: $crate::node::Retry) -> Self {
+            self.request.retry = Some(retry);
             self
         }
     };
@@ -49,13 +81,15 @@ pub(crate) use options;
 #[derive(Debug)]
 #[must_use = "a call does nothing until it is awaited or waited for"]
 pub struct Call<T, E = Never> {
-    request: Request,
+    pub(super) request: Request,
     codec: Codec<T, E>,
 }
 
 impl<T: Send + 'static, E: Send + 'static> Call<T, E> {
     options!(common);
-    options!(to);
+    options!(timeout);
+    options!(one);
+    options!(retry);
 
     /// Makes the call and blocks the thread until it has ended.
     ///
@@ -86,13 +120,15 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for Call<T, E> {
 #[derive(Debug)]
 #[must_use = "a call does nothing until it is started"]
 pub struct BackgroundCall<T, E = Never> {
-    request: Request,
+    pub(super) request: Request,
     codec: Codec<T, E>,
 }
 
 impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
     options!(common);
-    options!(to);
+    options!(timeout);
+    options!(one);
+    options!(retry);
 
     /// Sends the call on its way. Done once it is: the result is the [`Task`]'s.
     ///
@@ -102,10 +138,11 @@ impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
     pub fn start(self) -> Op<Result<Task<T, E>, CallError<E>>> {
         let Self { request, codec } = self;
         match Outgoing::new(request, DefaultTimeout::None) {
-            Ok(mut outgoing) => Op::new(async move {
+            Ok(outgoing) => Op::new(async move {
                 let sent = outgoing.send_one().await.map_err(CallError::widen)?;
                 // A task of its own, so that the call goes on whoever drops the handle.
-                let running = outgoing.node.runtimes.work.clone().spawn(outgoing.result(sent, codec));
+                let work = outgoing.node.runtimes.work.clone();
+                let running = work.spawn(async move { outgoing.conclude(Ok(sent), codec).await });
                 Ok(Task { running })
             }),
             Err(error) => Op::new(async { Err(error.widen()) }),
@@ -157,12 +194,13 @@ impl<T, E> Future for Task<T, E> {
 #[derive(Debug)]
 #[must_use = "a call does nothing until it is awaited or waited for"]
 pub struct OneWayCall {
-    request: Request,
+    pub(super) request: Request,
 }
 
 impl OneWayCall {
     options!(common);
-    options!(to);
+    options!(timeout);
+    options!(one);
 
     /// Sends the call; blocks the thread only while too many are under way.
     ///
@@ -191,7 +229,7 @@ impl IntoFuture for OneWayCall {
 #[derive(Debug)]
 #[must_use = "a call does nothing until it is awaited or waited for"]
 pub struct BroadcastCall<T, E = Never> {
-    request: Request,
+    pub(super) request: Request,
     codec: Codec<T, E>,
 }
 
@@ -207,6 +245,7 @@ pub struct NodeReply<T, E = Never> {
 
 impl<T: Send + 'static, E: Send + 'static> BroadcastCall<T, E> {
     options!(common);
+    options!(timeout);
 
     /// Makes the call and blocks the thread until every node has answered, or the time is over.
     ///
@@ -232,36 +271,36 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for BroadcastCall<T, E> {
 }
 
 /// An FG call, for the macros.
-pub fn call<T, E>(
-    name: &'static str,
+pub const fn call<T, E>(
+    stub: &'static Stub,
     args: EncodedArgs,
     value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> Call<T, E> {
-    Call { request: Request::new(name, args), codec: Codec::new(value, error) }
+    Call { request: Request::of(stub, args), codec: Codec::new(value, error) }
 }
 
 /// A BG call, for the macros.
-pub fn background<T, E>(
-    name: &'static str,
+pub const fn background<T, E>(
+    stub: &'static Stub,
     args: EncodedArgs,
     value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> BackgroundCall<T, E> {
-    BackgroundCall { request: Request::new(name, args), codec: Codec::new(value, error) }
+    BackgroundCall { request: Request::of(stub, args), codec: Codec::new(value, error) }
 }
 
 /// A BG call without return, for the macros.
-pub const fn one_way(name: &'static str, args: EncodedArgs) -> OneWayCall {
-    OneWayCall { request: Request::new(name, args) }
+pub const fn one_way(stub: &'static Stub, args: EncodedArgs) -> OneWayCall {
+    OneWayCall { request: Request::of(stub, args) }
 }
 
 /// A BROADCAST call, for the macros.
-pub fn broadcast<T, E>(
-    name: &'static str,
+pub const fn broadcast<T, E>(
+    stub: &'static Stub,
     args: EncodedArgs,
     value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> BroadcastCall<T, E> {
-    BroadcastCall { request: Request::new(name, args), codec: Codec::new(value, error) }
+    BroadcastCall { request: Request::of(stub, args), codec: Codec::new(value, error) }
 }

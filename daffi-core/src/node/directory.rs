@@ -3,12 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use super::error::CallError;
+use super::{
+    choice::{Choice, Load, affinity},
+    contract::{self, Fit, Stub},
+    error::CallError,
+};
 use crate::wire::{
     CallbackId, NodeId,
     control::{Member, Offered},
@@ -40,16 +44,49 @@ pub struct CallbackInfo {
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     own: Option<NodeId>,
-    nodes: BTreeMap<NodeId, Member>,
+    nodes: BTreeMap<NodeId, Entry>,
     callbacks: HashMap<String, Offering>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Arc<str>,
+    offers: Vec<Offered>,
+    load: Load,
 }
 
 #[derive(Debug)]
 struct Offering {
     id: CallbackId,
-    nodes: Vec<NodeId>,
+    offerers: Vec<Offerer>,
     /// Whose turn it is.
-    turn: Arc<AtomicUsize>,
+    turn: AtomicUsize,
+}
+
+/// A node that offers a callback.
+#[derive(Debug)]
+struct Offerer {
+    node: NodeId,
+    /// The stubs that were found to fit, by their addresses: each is compared once.
+    fitting: Mutex<Vec<usize>>,
+}
+
+/// A node that is to run a call.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) node: NodeId,
+    /// Kept: a node that leaves takes its name out of the directory.
+    pub(crate) name: Arc<str>,
+    pub(crate) load: Load,
+}
+
+/// Everybody who is to get a broadcast or a stream.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    pub(crate) callback: CallbackId,
+    pub(crate) targets: Vec<Target>,
+    /// Those whose callback the stub does not fit.
+    pub(crate) misfits: Vec<(Target, CallError)>,
 }
 
 impl Directory {
@@ -61,39 +98,37 @@ impl Directory {
     }
 
     pub(crate) fn joined(&mut self, member: Member) {
-        self.index(member.id, &member.offers);
-        self.nodes.insert(member.id, member);
+        let Member { id, name, offers } = member;
+        self.index(id, &offers);
+        self.nodes.insert(id, Entry { name: name.into(), offers, load: Load::default() });
     }
 
     /// The node's name, if it is known.
     pub(crate) fn offered(&mut self, node: NodeId, offers: Vec<Offered>) -> Option<String> {
         self.index(node, &offers);
-        let member = self.nodes.get_mut(&node)?;
-        member.offers.extend(offers);
-        Some(member.name.clone())
+        let entry = self.nodes.get_mut(&node)?;
+        entry.offers.extend(offers);
+        Some(entry.name.to_string())
     }
 
     /// The name of the node that left, if it was known.
     pub(crate) fn left(&mut self, node: NodeId) -> Option<String> {
         for offering in self.callbacks.values_mut() {
-            offering.nodes.retain(|other| *other != node);
+            offering.offerers.retain(|offerer| offerer.node != node);
         }
-        self.nodes.remove(&node).map(|member| member.name)
+        self.nodes.remove(&node).map(|entry| entry.name.to_string())
     }
 
     /// Everybody, the node itself included.
     pub(crate) fn nodes(&self) -> Vec<NodeInfo> {
-        let info = |member: &Member| NodeInfo {
-            name: member.name.clone(),
-            callbacks: member
-                .offers
-                .iter()
-                .map(|Offered { offer, .. }| CallbackInfo {
-                    name: offer.name.clone(),
-                    signature: offer.signature.clone(),
-                    location: offer.location.clone(),
-                })
-                .collect(),
+        let callback = |Offered { offer, .. }: &Offered| CallbackInfo {
+            name: offer.name.clone(),
+            signature: offer.signature.clone(),
+            location: offer.location.clone(),
+        };
+        let info = |entry: &Entry| NodeInfo {
+            name: entry.name.to_string(),
+            callbacks: entry.offers.iter().map(callback).collect(),
         };
         self.nodes.values().map(info).collect()
     }
@@ -105,59 +140,107 @@ impl Directory {
 
     /// Whether a node of this name is there.
     pub(crate) fn has_node(&self, name: &str) -> bool {
-        self.nodes.values().any(|member| member.name == name)
+        self.nodes.values().any(|entry| *entry.name == *name)
     }
 
     /// Whether another node offers this callback.
     pub(crate) fn has_callback(&self, name: &str) -> bool {
-        !self.others(name).is_empty()
+        self.callbacks.get(name).is_some_and(|offering| self.others(offering).next().is_some())
     }
 
     /// The name of a node; its number for one that is gone.
     pub(crate) fn name_of(&self, node: NodeId) -> String {
-        self.nodes.get(&node).map_or_else(|| format!("#{node}"), |member| member.name.clone())
+        self.nodes.get(&node).map_or_else(|| format!("#{node}"), |entry| entry.name.to_string())
     }
 
-    /// The node that is to run a call: the one of this name, else the next in turn of the others that offer the callback.
-    pub(crate) fn pick(&self, callback: &str, to: Option<&str>) -> Result<(CallbackId, NodeId), CallError> {
-        let no_callback = || CallError::NoCallback { name: callback.to_owned(), node: None, known: self.known() };
-        if let Some(to) = to {
-            let Some(member) = self.nodes.values().find(|member| member.name == to) else {
-                return Err(CallError::NoNode { name: to.to_owned(), present: self.present() });
-            };
-            return match self.callbacks.get(callback) {
-                Some(offering) if offering.nodes.contains(&member.id) => Ok((offering.id, member.id)),
-                _ => Err(CallError::NoCallback {
-                    name: callback.to_owned(),
-                    node: Some(to.to_owned()),
-                    known: member.offers.iter().map(|offered| offered.offer.name.clone()).collect(),
-                }),
-            };
-        }
-        let offering = self.callbacks.get(callback).ok_or_else(no_callback)?;
-        let candidates = offering.nodes.len();
-        for _ in 0..candidates {
-            let turn = offering.turn.fetch_add(1, Ordering::Relaxed);
-            let node = offering.nodes[turn % candidates];
-            if Some(node) != self.own {
-                return Ok((offering.id, node));
+    /// The node that is to run a call, out of the others that offer the callback.
+    pub(crate) fn pick(
+        &self,
+        callback: &str,
+        choice: &Choice,
+        stub: Option<&'static Stub>,
+    ) -> Result<(CallbackId, Target), CallError> {
+        let offering = self.callbacks.get(callback);
+        let picked = match (choice, offering) {
+            (Choice::Named(name), _) => Some(self.named(name, callback, offering)?),
+            (_, None) => None,
+            (Choice::Turn, Some(offering)) => self.next_in_turn(offering),
+            (Choice::LeastBusy, Some(offering)) => self.least_busy(offering),
+            (Choice::Sticky(key), Some(offering)) => {
+                self.others(offering).max_by_key(|(_, entry)| affinity(key, &entry.name))
             }
-        }
-        Err(no_callback())
+        };
+        let (Some((offerer, entry)), Some(offering)) = (picked, offering) else {
+            return Err(self.nobody_offers(callback));
+        };
+        check(stub, offering.id, offerer, entry)?;
+        Ok((offering.id, entry.target(offerer.node)))
     }
 
     /// All other nodes that offer a callback.
-    pub(crate) fn all(&self, callback: &str) -> Result<(CallbackId, Vec<NodeId>), CallError> {
-        let nodes = self.others(callback);
-        match self.callbacks.get(callback) {
-            Some(offering) if !nodes.is_empty() => Ok((offering.id, nodes)),
-            _ => Err(CallError::NoCallback { name: callback.to_owned(), node: None, known: self.known() }),
+    pub(crate) fn all(&self, callback: &str, stub: Option<&'static Stub>) -> Result<Audience, CallError> {
+        let offering = self.callbacks.get(callback).ok_or_else(|| self.nobody_offers(callback))?;
+        let mut audience = Audience { callback: offering.id, targets: Vec::new(), misfits: Vec::new() };
+        for (offerer, entry) in self.others(offering) {
+            let target = entry.target(offerer.node);
+            match check(stub, offering.id, offerer, entry) {
+                Ok(()) => audience.targets.push(target),
+                Err(error) => audience.misfits.push((target, error)),
+            }
         }
+        if audience.targets.is_empty() && audience.misfits.is_empty() {
+            return Err(self.nobody_offers(callback));
+        }
+        Ok(audience)
+    }
+
+    fn named<'a>(
+        &'a self,
+        name: &str,
+        callback: &str,
+        offering: Option<&'a Offering>,
+    ) -> Result<(&'a Offerer, &'a Entry), CallError> {
+        let found = self.nodes.iter().find(|(_, entry)| *entry.name == *name);
+        let (id, entry) = found.ok_or_else(|| CallError::NoNode { name: name.to_owned(), present: self.present() })?;
+        let mut offerers = offering.into_iter().flat_map(|offering| &offering.offerers);
+        let offerer = offerers.find(|offerer| offerer.node == *id).ok_or_else(|| CallError::NoCallback {
+            name: callback.to_owned(),
+            node: Some(name.to_owned()),
+            known: entry.offers.iter().map(|offered| offered.offer.name.clone()).collect(),
+        })?;
+        Ok((offerer, entry))
+    }
+
+    fn next_in_turn<'a>(&'a self, offering: &'a Offering) -> Option<(&'a Offerer, &'a Entry)> {
+        let offerers = &offering.offerers;
+        for _ in offerers {
+            let turn = offering.turn.fetch_add(1, Ordering::Relaxed);
+            let offerer = &offerers[turn % offerers.len()];
+            if Some(offerer.node) != self.own {
+                return self.nodes.get(&offerer.node).map(|entry| (offerer, entry));
+            }
+        }
+        None
+    }
+
+    /// Of several with as few calls, the next in turn.
+    fn least_busy<'a>(&'a self, offering: &'a Offering) -> Option<(&'a Offerer, &'a Entry)> {
+        let offerers = &offering.offerers;
+        let turn = offering.turn.fetch_add(1, Ordering::Relaxed);
+        let distance = |offerer: &Offerer| {
+            let at = offerers.iter().position(|other| other.node == offerer.node).unwrap_or_default();
+            (at + offerers.len() - turn % offerers.len()) % offerers.len()
+        };
+        self.others(offering).min_by_key(|(offerer, entry)| (entry.load.count(), distance(offerer)))
+    }
+
+    fn nobody_offers(&self, callback: &str) -> CallError {
+        CallError::NoCallback { name: callback.to_owned(), node: None, known: self.known() }
     }
 
     /// The names of the nodes that are there.
     pub(crate) fn present(&self) -> Vec<String> {
-        self.nodes.values().map(|member| member.name.clone()).collect()
+        self.nodes.values().map(|entry| entry.name.to_string()).collect()
     }
 
     /// The callbacks that other nodes offer.
@@ -167,35 +250,68 @@ impl Directory {
         known
     }
 
-    fn others(&self, callback: &str) -> Vec<NodeId> {
-        let offering = self.callbacks.get(callback);
-        offering.map_or_else(Vec::new, |offering| {
-            offering.nodes.iter().copied().filter(|node| Some(*node) != self.own).collect()
-        })
+    fn others<'a>(&'a self, offering: &'a Offering) -> impl Iterator<Item = (&'a Offerer, &'a Entry)> {
+        let others = offering.offerers.iter().filter(|offerer| Some(offerer.node) != self.own);
+        others.filter_map(|offerer| Some((offerer, self.nodes.get(&offerer.node)?)))
     }
 
     fn index(&mut self, node: NodeId, offers: &[Offered]) {
         for Offered { id, offer } in offers {
             let offering = self.callbacks.entry(offer.name.clone()).or_insert_with(|| Offering {
                 id: *id,
-                nodes: Vec::new(),
-                turn: Arc::default(),
+                offerers: Vec::new(),
+                turn: AtomicUsize::new(0),
             });
-            if !offering.nodes.contains(&node) {
-                offering.nodes.push(node);
+            if offering.offerers.iter().all(|offerer| offerer.node != node) {
+                offering.offerers.push(Offerer { node, fitting: Mutex::default() });
             }
         }
     }
 }
 
+impl Entry {
+    fn target(&self, node: NodeId) -> Target {
+        Target { node, name: self.name.clone(), load: self.load.clone() }
+    }
+}
+
+/// Whether a stub fits a node's callback. What differs is told once.
+fn check(stub: Option<&'static Stub>, id: CallbackId, offerer: &Offerer, entry: &Entry) -> Result<(), CallError> {
+    let Some(stub) = stub else {
+        return Ok(());
+    };
+    let address = std::ptr::from_ref(stub).addr();
+    // A push leaves the list whole.
+    let mut fitting = offerer.fitting.lock().unwrap_or_else(PoisonError::into_inner);
+    if fitting.contains(&address) {
+        return Ok(());
+    }
+    let Some(Offered { offer, .. }) = entry.offers.iter().find(|offered| offered.id == id) else {
+        return Ok(());
+    };
+    let callback = contract::describe(offer, &entry.name);
+    match stub.fit(offer) {
+        Fit::Fits => {}
+        Fit::Differs(what) => {
+            tracing::warn!(
+                stub = stub.describe(),
+                callback,
+                "{what} differ; the call is made, since two spellings may mean one type"
+            );
+        }
+        Fit::Cannot(why) => return Err(CallError::Mismatch { why, stub: stub.describe(), callback }),
+    }
+    fitting.push(address);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::control::Offer;
+    use crate::wire::offer::Offer;
 
     fn member(id: NodeId, name: &str, callbacks: &[(CallbackId, &str)]) -> Member {
-        let offer =
-            |name: &str| Offer { name: name.into(), signature: String::new(), parameters: 1, location: String::new() };
+        let offer = |name: &str| Offer { name: name.into(), ..Offer::default() };
         let offers = callbacks.iter().map(|(id, name)| Offered { id: *id, offer: offer(name) }).collect();
         Member { id, name: name.into(), offers }
     }
@@ -212,7 +328,7 @@ mod tests {
     #[test]
     fn turns_are_even_and_never_ones_own() {
         let directory = directory();
-        let picked: Vec<_> = (0..40).map(|_| directory.pick("add", None).unwrap().1).collect();
+        let picked: Vec<_> = (0..40).map(|_| directory.pick("add", &Choice::Turn, None).unwrap().1.node).collect();
         let of = |node| picked.iter().filter(|picked| **picked == node).count();
         assert_eq!(of(1), 0);
         assert_eq!(of(2) + of(3), 40);
@@ -223,18 +339,57 @@ mod tests {
     fn errors_list_who_is_there() {
         let directory = directory();
         let present = vec!["me".into(), "a".into(), "b".into()];
-        assert_eq!(directory.pick("add", Some("c")), Err(CallError::NoNode { name: "c".into(), present }));
+        let named = |name: &str| Choice::Named(name.into());
+        let refused = |callback, choice| directory.pick(callback, &choice, None).unwrap_err();
+        assert_eq!(refused("add", named("c")), CallError::NoNode { name: "c".into(), present });
         let known = vec!["add".into(), "sub".into()];
-        assert_eq!(directory.pick("ad", None), Err(CallError::NoCallback { name: "ad".into(), node: None, known }));
-        assert_eq!(directory.pick("sub", Some("b")), Ok((1, 3)));
+        assert_eq!(refused("ad", Choice::Turn), CallError::NoCallback { name: "ad".into(), node: None, known });
+        let (callback, target) = directory.pick("sub", &named("b"), None).unwrap();
+        assert_eq!((callback, target.node), (1, 3));
     }
 
     #[test]
     fn who_left_is_asked_no_more() {
         let mut directory = directory();
-        assert_eq!(directory.all("add").unwrap().1, [2, 3]);
+        let all = |directory: &Directory| -> Vec<_> {
+            directory.all("add", None).unwrap().targets.iter().map(|target| target.node).collect()
+        };
+        assert_eq!(all(&directory), [2, 3]);
         assert_eq!(directory.left(3).as_deref(), Some("b"));
-        assert_eq!(directory.all("add").unwrap().1, [2]);
+        assert_eq!(all(&directory), [2]);
         assert!(!directory.has_callback("sub"));
+    }
+
+    #[test]
+    fn the_least_busy_is_picked_and_those_alike_in_turn() {
+        let directory = directory();
+        let mut pick = || directory.pick("add", &Choice::LeastBusy, None).unwrap().1;
+        let first = pick();
+        let busy = first.load.enter();
+        let second = pick();
+        assert_ne!(first.node, second.node);
+        assert_eq!(pick().node, second.node);
+        drop(busy);
+        let picked: Vec<_> = (0..40).map(|_| pick().node).collect();
+        assert!(picked.contains(&2) && picked.contains(&3));
+    }
+
+    #[test]
+    fn a_key_has_one_node() {
+        let mut directory = directory();
+        let pick =
+            |directory: &Directory, key: u8| directory.pick("add", &Choice::Sticky(vec![key]), None).unwrap().1.node;
+        let before: Vec<_> = (0..100).map(|key| pick(&directory, key)).collect();
+        assert_eq!(before, (0..100).map(|key| pick(&directory, key)).collect::<Vec<_>>());
+        assert!(before.contains(&2) && before.contains(&3));
+        directory.left(3);
+        assert!((0..100).all(|key| pick(&directory, key) == 2));
+        // It comes back under another number and the same name.
+        directory.joined(member(9, "b", &[(0, "add")]));
+        let after: Vec<_> = (0..100).map(|key| pick(&directory, key)).collect();
+        assert_eq!(
+            before.iter().map(|node| *node == 3).collect::<Vec<_>>(),
+            after.iter().map(|node| *node == 9).collect::<Vec<_>>()
+        );
     }
 }

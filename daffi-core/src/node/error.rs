@@ -69,6 +69,28 @@ pub enum CallError<E = Never> {
         /// The node.
         node: String,
     },
+    /// As many runs of the callback as its node allows are under way, and as many as may wait for a place do.
+    #[error(
+        "node {node:?} runs the callback {running} times at once and lets {waiting} wait, and both are reached: try again later"
+    )]
+    Full {
+        /// The node.
+        node: String,
+        /// How many may run at a time.
+        running: u32,
+        /// How many may wait.
+        waiting: u32,
+    },
+    /// The stub does not fit the callback. It was not called.
+    #[error("the stub {stub} does not fit {callback}: {why}")]
+    Mismatch {
+        /// What does not fit.
+        why: &'static str,
+        /// The stub's signature and where it stands.
+        stub: String,
+        /// The callback's signature, its node, and where it stands.
+        callback: String,
+    },
     /// The node or the controller is about to stop and begins nothing new.
     #[error("{who} is stopping")]
     Stopping {
@@ -175,6 +197,7 @@ impl<E> CallError<E> {
                 | Self::NoCallback { .. }
                 | Self::NoNode { .. }
                 | Self::Busy { .. }
+                | Self::Full { .. }
                 | Self::Stopping { .. }
         )
     }
@@ -188,6 +211,8 @@ impl<E> CallError<E> {
             Self::NoCallback { name, node, known } => CallError::NoCallback { name, node, known },
             Self::NoNode { name, present } => CallError::NoNode { name, present },
             Self::Busy { node } => CallError::Busy { node },
+            Self::Full { node, running, waiting } => CallError::Full { node, running, waiting },
+            Self::Mismatch { why, stub, callback } => CallError::Mismatch { why, stub, callback },
             Self::Stopping { who } => CallError::Stopping { who },
             Self::Timeout { after } => CallError::Timeout { after },
             Self::Cancelled => CallError::Cancelled,
@@ -220,6 +245,7 @@ impl<E> CallError<E> {
             Failure::NoCallback => Self::NoCallback { name: callback.to_owned(), node: Some(node), known: Vec::new() },
             Failure::NoNode => Self::NoNode { name: node, present: Vec::new() },
             Failure::Busy => Self::Busy { node },
+            Failure::Full { running, waiting } => Self::Full { node, running, waiting },
             Failure::Stopping => Self::Stopping { who: "the controller".into() },
             Failure::NodeStopping => Self::Stopping { who: format!("node {node:?}") },
             Failure::BadArguments { message } => Self::BadArguments { node, message },
@@ -271,6 +297,16 @@ pub enum JoinError {
     InvalidName {
         /// The name.
         name: String,
+        /// What is wrong with it.
+        source: InvalidName,
+    },
+    /// The name of a callback is not one.
+    #[error("the callback name {name:?} is not one ({location}): {source}")]
+    InvalidCallbackName {
+        /// The name.
+        name: String,
+        /// Where the callback is: `file:line`.
+        location: String,
         /// What is wrong with it.
         source: InvalidName,
     },

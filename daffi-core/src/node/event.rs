@@ -63,6 +63,15 @@ pub enum Event {
         /// How it ended.
         end: StreamEnded,
     },
+    /// A call of this node failed and is tried again, as `.retry(..)` asked.
+    Retried {
+        /// The callback that is called.
+        callback: String,
+        /// Which attempt begins; the first that is announced is the second.
+        attempt: u32,
+        /// Why the one before failed.
+        error: String,
+    },
     /// The reader of the events was too slow and missed this many.
     Missed(u64),
 }

@@ -1,6 +1,6 @@
 //! Runs this node's callbacks for others.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -8,15 +8,16 @@ use tokio::time::Instant;
 
 use super::{
     Inner,
-    context::Context,
-    registry::{Callback, Handler},
+    callback::{Handler, State},
+    context::Scope,
+    registry::Registered,
     session::Link,
     stub::{Outcome, Reply},
 };
 use crate::wire::{
-    CallId, CallbackId, Malformed,
+    CallId, Malformed, NodeId,
     failure::Failure,
-    frame::{Frame, Head, Status},
+    frame::{Ask, Frame, Head, Status},
 };
 
 /// How much of a panic's message is passed on, in bytes.
@@ -26,7 +27,7 @@ const PANIC_MESSAGE: usize = 4 << 10;
 pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame) -> Result<(), Malformed> {
     let Frame { head, payload } = frame;
     match head {
-        Head::Call { id, callback, peer: _, budget } => start(inner, link, id, callback, budget, payload),
+        Head::Call { id, peer, ask } => start(inner, link, id, peer, ask, payload),
         Head::Reply { id, node, status } => inner.pending.answer(id, node, status, payload),
         Head::Cancel { id } => link.cancel(id),
         Head::Broadcast { .. } => return Err(Malformed("a broadcast towards a node")),
@@ -34,48 +35,52 @@ pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame) -> Resu
     Ok(())
 }
 
-fn start(
-    inner: &Arc<Inner>,
-    link: &Arc<Link>,
-    id: CallId,
-    callback: CallbackId,
-    budget: Option<Duration>,
-    args: Bytes,
-) {
+fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: Ask, args: Bytes) {
     if link.tasks.is_closed() {
         return answer(link, id, Err(Failure::NodeStopping));
     }
-    let Some(callback) = inner.registry.find(callback) else {
+    let Some(callback) = inner.registry.find(ask.callback) else {
         return answer(link, id, Err(Failure::NoCallback));
     };
-    let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
-    let context = Context { node: inner.clone(), deadline, cancelled: link.begin(id) };
+    let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
+    let unwanted = link.begin(id);
+    let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, ask.trace, unwanted);
+    let inline = callback.options().inline;
     let running = {
         let link = link.clone();
         async move {
-            let outcome = run_within(callback, args, context).await;
+            let outcome = run_within(&callback, args, scope).await;
             link.end(id);
             if let Some(outcome) = outcome {
                 answer(&link, id, outcome.map_err(|failure| explain(failure, &callback)));
             }
         }
     };
-    inner.runtimes.work.spawn(link.tasks.track_future(running));
+    let runtime = if inline { &inner.runtimes.io } else { &inner.runtimes.work };
+    runtime.spawn(link.tasks.track_future(running));
 }
 
-/// Runs a callback until it returns, its deadline passes, or nobody wants its result (`None`).
-async fn run_within(callback: Callback, args: Bytes, context: Context) -> Option<Outcome> {
-    let Context { deadline, cancelled, .. } = context.clone();
+/// Runs a callback until it returns, its deadline passes, or nobody wants its result (`None`). One that is to finish does so in any
+/// case, once it has begun.
+async fn run_within(callback: &Arc<Registered>, args: Bytes, scope: Scope) -> Option<Outcome> {
+    let Scope { deadline, cancelled, .. } = scope.clone();
     let passed = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => std::future::pending().await,
         }
     };
+    let run = async {
+        let _place = match &callback.limiter {
+            Some(limiter) => Some(scope.wanted(limiter.enter()).await??),
+            None => None,
+        };
+        run(callback, args, scope.clone()).await
+    };
     tokio::select! {
         biased;
         () = cancelled.cancelled() => None,
-        outcome = run(callback, args, context) => Some(match deadline {
+        outcome = run => Some(match deadline {
             // It may have come of the deadline itself, passed on to a call of the callback's.
             Some(deadline) if deadline <= Instant::now() => Err(Failure::Deadline),
             _ => outcome,
@@ -89,23 +94,28 @@ async fn run_within(callback: Callback, args: Bytes, context: Context) -> Option
 }
 
 /// Runs a callback once. Dropping the future stops an async callback at its next await; a sync one runs to its end.
-async fn run(callback: Callback, args: Bytes, context: Context) -> Outcome {
-    match callback.handler {
+async fn run(callback: &Arc<Registered>, args: Bytes, scope: Scope) -> Outcome {
+    let state = callback.state.clone();
+    match callback.handler() {
         Handler::Async(handler) => {
-            let running = AssertUnwindSafe(async move { handler(args).await }).catch_unwind();
-            context.scope(running).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+            let running = AssertUnwindSafe(async move { handler(state, args).await }).catch_unwind();
+            scope.enter(running).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         }
-        Handler::Sync(handler) => tokio::task::spawn_blocking(move || run_sync(handler, &args, context))
+        Handler::Sync(handler) if callback.options().inline => run_sync(handler, &state, &args, scope),
+        Handler::Sync(handler) => tokio::task::spawn_blocking(move || run_sync(handler, &state, &args, scope))
             .await
             // The closure does not panic; a runtime that shuts down drops it before it ran.
             .unwrap_or(Err(Failure::Cancelled)),
+        Handler::TakeSync(_) | Handler::TakeAsync(_) => {
+            Err(Failure::BadArguments { message: "it takes a stream, and this is a single call".into() })
+        }
     }
 }
 
 /// Runs a sync callback once.
-fn run_sync(handler: fn(&[u8]) -> Outcome, args: &[u8], context: Context) -> Outcome {
-    context
-        .sync_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| handler(args))))
+fn run_sync(handler: fn(&State, &[u8]) -> Outcome, state: &State, args: &[u8], scope: Scope) -> Outcome {
+    scope
+        .enter_sync(|| std::panic::catch_unwind(AssertUnwindSafe(|| handler(state, args))))
         .unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
@@ -123,10 +133,10 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Failure {
 }
 
 /// Shows the caller what the callback would have taken: the decoder knows bytes and not names.
-pub(crate) fn explain(failure: Failure, callback: &Callback) -> Failure {
+pub(crate) fn explain(failure: Failure, callback: &Registered) -> Failure {
     match failure {
         Failure::BadArguments { message } => {
-            Failure::BadArguments { message: format!("{message}; the callback is `{}`", callback.signature) }
+            Failure::BadArguments { message: format!("{message}; the callback is `{}`", callback.signature()) }
         }
         other => other,
     }

@@ -11,12 +11,14 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Handle, Inner, Node, State, context,
+    Handle, Inner, Node, State,
+    callback::{Callback, Service},
+    context,
     error::JoinError,
     event,
     pending::Pending,
     period::Schedules,
-    registry::{Callback, Registry},
+    registry::{Registry, Served},
     runtime::{Op, Runtimes},
     session::{self, Target, TokenSource},
 };
@@ -36,7 +38,8 @@ pub struct Builder {
     name: Option<String>,
     target: Target,
     token: TokenSource,
-    callbacks: Option<Vec<Callback>>,
+    callbacks: Option<Served>,
+    values: Vec<Served>,
     call_timeout: Duration,
     connect_timeout: Duration,
     reconnect: bool,
@@ -49,6 +52,7 @@ impl Builder {
             target: Target::Quic { host: "localhost".into(), port: DEFAULT_PORT },
             token: TokenSource::Find,
             callbacks: None,
+            values: Vec::new(),
             call_timeout: limits::CALL_TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
             reconnect: true,
@@ -94,7 +98,20 @@ impl Builder {
     /// Offers exactly these, made by `callbacks![..]`, instead of all `#[callback]`s of the program. For several nodes in one
     /// process, and for callbacks in crates that nothing else names.
     pub fn callbacks(mut self, callbacks: impl IntoIterator<Item = Callback>) -> Self {
-        self.callbacks = Some(callbacks.into_iter().collect());
+        self.callbacks = Some(Served::functions(callbacks));
+        self
+    }
+
+    /// Offers the methods of a value too, whose impl block has `#[callback]`. For several values of one type see
+    /// [`serve_as`](Self::serve_as).
+    pub fn serve<S: Service>(mut self, value: S) -> Self {
+        self.values.push(Served::value(value, None));
+        self
+    }
+
+    /// Offers the methods of a value under a name of its own: `bump` of one served as `left` is called `left.bump`.
+    pub fn serve_as<S: Service>(mut self, name: impl Into<String>, value: S) -> Self {
+        self.values.push(Served::value(value, Some(name.into())));
         self
     }
 
@@ -142,10 +159,15 @@ impl Builder {
             Target::Memory { .. } => Runtimes::current(),
         };
         let registry = Registry::default();
-        let callbacks = self.callbacks.unwrap_or_else(Registry::of_program);
-        for offer in registry.add(&callbacks)? {
-            tracing::info!(node = name, callback = offer.signature, at = offer.location, "offers");
+        let functions = self.callbacks.unwrap_or_else(Served::of_program);
+        for served in std::iter::once(&functions).chain(&self.values) {
+            for offer in registry.add(served)? {
+                let (callback, signature, at) = (offer.name, offer.signature, offer.location);
+                tracing::info!(node = name, callback, signature, at, "offers");
+            }
         }
+        let stopping = CancellationToken::new();
+        let handle = Arc::new(Handle(stopping.clone()));
         let inner = Arc::new(Inner {
             name,
             runtimes,
@@ -157,12 +179,13 @@ impl Builder {
             events: broadcast::Sender::new(event::BACKLOG),
             state: watch::Sender::new(State::Running),
             leaving: CancellationToken::new(),
-            stopping: CancellationToken::new(),
+            stopping,
             call_timeout: self.call_timeout,
             connect_timeout: self.connect_timeout,
             reconnect: self.reconnect,
+            handle: Arc::downgrade(&handle),
         });
-        let node = Node { inner: inner.clone(), _handle: Arc::new(Handle(inner.stopping.clone())) };
+        let node = Node { inner: inner.clone(), _handle: Some(handle) };
         let (joined, answer) = oneshot::channel();
         inner.runtimes.io.clone().spawn(session::keep(inner, self.target, self.token, joined));
         Ok((node, answer))

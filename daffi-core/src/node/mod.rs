@@ -1,16 +1,22 @@
 //! A process's place among the others: it joins a controller, offers callbacks, calls those of others and sends streams.
 
 mod call;
+mod callback;
+mod choice;
+mod client;
 mod context;
+mod contract;
 mod directory;
 mod error;
 mod event;
 mod invoke;
 mod join;
+mod limit;
 mod outgoing;
 mod pending;
 mod period;
 mod registry;
+mod retry;
 mod runtime;
 mod session;
 mod stream;
@@ -18,7 +24,7 @@ pub mod stub;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
@@ -27,17 +33,25 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     call::{BackgroundCall, BroadcastCall, Call, NodeReply, OneWayCall, Task},
+    callback::{Callback, Definition, Service},
+    context::Context,
     directory::{CallbackInfo, NodeInfo},
     error::{CallError, JoinError, Never},
     event::{Event, Events, StreamEnded},
     join::Builder,
     period::{PeriodCall, Schedule, ScheduledCall},
-    registry::{Callback, Definition},
+    retry::Retry,
     runtime::Op,
     stream::{Fallible, OnError, ReceiverReport, Source, StreamCall, StreamReport, fallible},
 };
 use self::{
-    directory::Directory, pending::Pending, period::Schedules, registry::Registry, runtime::Runtimes, session::Link,
+    context::Scope,
+    directory::Directory,
+    pending::Pending,
+    period::Schedules,
+    registry::{Registry, Served},
+    runtime::Runtimes,
+    session::Link,
 };
 use crate::wire::control::ToController;
 
@@ -45,7 +59,8 @@ use crate::wire::control::ToController;
 #[derive(Debug, Clone)]
 pub struct Node {
     inner: Arc<Inner>,
-    _handle: Arc<Handle>,
+    /// Nothing if the node is on its way out already.
+    _handle: Option<Arc<Handle>>,
 }
 
 /// Ends the node when the last handle is dropped.
@@ -77,6 +92,7 @@ pub(crate) struct Inner {
     call_timeout: Duration,
     connect_timeout: Duration,
     reconnect: bool,
+    handle: Weak<Handle>,
 }
 
 /// Whether the node still takes part.
@@ -126,6 +142,11 @@ impl Node {
         &self.inner
     }
 
+    /// A handle on a node that is known from the inside.
+    pub(crate) fn of(inner: &Arc<Inner>) -> Self {
+        Self { inner: inner.clone(), _handle: inner.handle.upgrade() }
+    }
+
     /// The node's name.
     pub fn name(&self) -> &str {
         &self.inner.name
@@ -157,8 +178,30 @@ impl Node {
     ///
     /// [`JoinError::DuplicateCallback`]; then none of them is offered.
     pub fn offer(&self, callbacks: impl IntoIterator<Item = Callback>) -> Result<(), JoinError> {
-        let callbacks: Vec<_> = callbacks.into_iter().collect();
-        let offers = self.inner.registry.add(&callbacks)?;
+        self.add(&Served::functions(callbacks))
+    }
+
+    /// Offers the methods of a value whose impl block has `#[callback]`.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::DuplicateCallback`]; then none of them is offered.
+    pub fn serve<S: Service>(&self, value: S) -> Result<(), JoinError> {
+        self.add(&Served::value(value, None))
+    }
+
+    /// Offers the methods of a value under a name of its own: `bump` of one served as `left` is called `left.bump`. So a node can
+    /// serve several values of one type.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::DuplicateCallback`], or [`JoinError::InvalidCallbackName`]; then none of them is offered.
+    pub fn serve_as<S: Service>(&self, name: impl Into<String>, value: S) -> Result<(), JoinError> {
+        self.add(&Served::value(value, Some(name.into())))
+    }
+
+    fn add(&self, served: &Served) -> Result<(), JoinError> {
+        let offers = self.inner.registry.add(served)?;
         if let Ok(link) = self.inner.link() {
             // Without a link, the next hello offers them.
             let _ = link.control.send(ToController::Offer { offers });
@@ -173,8 +216,7 @@ impl Node {
 
     /// Runs a future so that the calls it makes go through this node.
     pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        let cancelled = self.inner.stopping.child_token();
-        context::Context { node: self.inner.clone(), deadline: None, cancelled }.scope(future).await
+        Scope::of_node(&self.inner).enter(future).await
     }
 
     /// Waits until the node has ended: stopped, refused, or disconnected for good. Cancel safe.

@@ -1,22 +1,29 @@
 //! A call on its way: from the arguments to the answers. What the kinds of calls have in common.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Inner,
     call::NodeReply,
-    context::{Context, node_for},
+    choice::Choice,
+    context::{Scope, node_for},
+    contract::Stub,
+    directory::{Audience, Target},
     error::CallError,
-    pending::Answer,
+    event::Event,
+    pending::{Answer, Waiting},
+    retry::{Retry, may_retry},
     session::Link,
     stub::{DecodeError, EncodedArgs},
 };
 use crate::wire::{
-    CallId, NodeId,
+    CallId, CallbackId, NodeId,
     failure::Failure,
-    frame::{Head, Status},
+    frame::{Ask, Head, Status},
+    trace::TraceContext,
 };
 
 /// How to decode what a callback returns.
@@ -34,27 +41,6 @@ impl<T, E> Clone for Codec<T, E> {
 
 impl<T, E> Copy for Codec<T, E> {}
 
-/// What every kind of call has: what to call, with what, and the options that were chosen.
-#[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) callback: &'static str,
-    pub(crate) args: EncodedArgs,
-    pub(crate) node: Option<Arc<Inner>>,
-    pub(crate) to: Option<String>,
-    pub(crate) timeout: Option<Duration>,
-}
-
-impl Request {
-    pub(crate) const fn new(callback: &'static str, args: EncodedArgs) -> Self {
-        Self { callback, args, node: None, to: None, timeout: None }
-    }
-
-    /// Whether the arguments can be sent.
-    pub(crate) fn check(&self) -> Result<(), CallError> {
-        self.args.clone().into_payload().map(drop)
-    }
-}
-
 impl<T, E> Codec<T, E> {
     pub(crate) const fn new(
         value: fn(&[u8]) -> Result<T, DecodeError>,
@@ -63,8 +49,47 @@ impl<T, E> Codec<T, E> {
         Self { value, error }
     }
 
+    pub(crate) fn value(&self, payload: &[u8]) -> Result<T, String> {
+        (self.value)(payload).map_err(|DecodeError(message)| message)
+    }
+
     pub(crate) fn error(&self, payload: &[u8]) -> Result<E, String> {
         (self.error)(payload).map_err(|DecodeError(message)| message)
+    }
+}
+
+/// What every kind of call has: what to call, with what, and the options that were chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) callback: Cow<'static, str>,
+    /// What the stub says of itself; nothing for a call without one.
+    pub(crate) stub: Option<&'static Stub>,
+    pub(crate) args: EncodedArgs,
+    pub(crate) node: Option<Arc<Inner>>,
+    pub(crate) choice: Choice,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl Request {
+    /// What a stub asks for.
+    pub(crate) const fn of(stub: &'static Stub, args: EncodedArgs) -> Self {
+        Self::new(Cow::Borrowed(stub.name), Some(stub), args)
+    }
+
+    /// What is asked for by its name alone.
+    pub(crate) const fn named(callback: String, args: EncodedArgs) -> Self {
+        Self::new(Cow::Owned(callback), None, args)
+    }
+
+    const fn new(callback: Cow<'static, str>, stub: Option<&'static Stub>, args: EncodedArgs) -> Self {
+        Self { callback, stub, args, node: None, choice: Choice::Turn, timeout: None, retry: None, trace: None }
+    }
+
+    /// Whether the arguments can be sent.
+    pub(crate) fn check(&self) -> Result<(), CallError> {
+        self.args.clone().into_payload().map(drop)
     }
 }
 
@@ -80,7 +105,7 @@ pub(crate) enum DefaultTimeout {
 pub(crate) struct Outgoing {
     request: Request,
     pub(crate) node: Arc<Inner>,
-    context: Option<Context>,
+    scope: Option<Scope>,
     began: Instant,
     deadline: Option<Instant>,
 }
@@ -92,14 +117,13 @@ pub(crate) struct Sent {
     link: Arc<Link>,
     id: CallId,
     answers: mpsc::UnboundedReceiver<Answer>,
-    /// Whom it was sent to. Their names are kept: a node that leaves takes its name out of the directory.
-    targets: Vec<(NodeId, String)>,
+    targets: Vec<Target>,
 }
 
 impl Sent {
     fn name_of(&self, node: NodeId) -> String {
-        let target = self.targets.iter().find(|(target, _)| *target == node);
-        target.map_or_else(|| format!("#{node}"), |(_, name)| name.clone())
+        let target = self.targets.iter().find(|target| target.node == node);
+        target.map_or_else(|| format!("#{node}"), |target| target.name.to_string())
     }
 }
 
@@ -113,40 +137,80 @@ impl Drop for Sent {
 
 impl Outgoing {
     pub(crate) fn new(request: Request, default: DefaultTimeout) -> Result<Self, CallError> {
-        let (node, context) = node_for(request.node.clone())?;
+        let (node, scope) = node_for(request.node.clone())?;
         let began = Instant::now();
         let timeout = request.timeout.or(match default {
             DefaultTimeout::OfNode => Some(node.call_timeout),
             DefaultTimeout::None => None,
         });
         let own = timeout.and_then(|timeout| began.checked_add(timeout));
-        let deadline = match (own, context.as_ref().and_then(|context| context.deadline)) {
+        let deadline = match (own, scope.as_ref().and_then(|scope| scope.deadline)) {
             (Some(own), Some(inherited)) => Some(own.min(inherited)),
             (own, inherited) => own.or(inherited),
         };
-        Ok(Self { request, node, context, began, deadline })
+        Ok(Self { request, node, scope, began, deadline })
     }
 
-    /// Calls one node and waits for its result.
-    pub(crate) async fn one<T, E>(mut self, codec: Codec<T, E>) -> Result<T, CallError<E>> {
-        let sent = self.send_one().await.map_err(CallError::widen)?;
-        self.result(sent, codec).await
+    /// Calls one node and waits for its result; again, if that was asked for and may be done.
+    pub(crate) async fn one<T, E>(self, codec: Codec<T, E>) -> Result<T, CallError<E>> {
+        let sent = self.send_one().await;
+        self.conclude(sent, codec).await
     }
 
-    pub(super) async fn result<T, E>(self, mut sent: Sent, codec: Codec<T, E>) -> Result<T, CallError<E>> {
+    /// Waits for the result of a call that was sent, and tries again as [`one`](Self::one) does.
+    pub(super) async fn conclude<T, E>(
+        &self,
+        sent: Result<Sent, CallError>,
+        codec: Codec<T, E>,
+    ) -> Result<T, CallError<E>> {
+        let mut result = self.result(sent, codec).await;
+        let mut pauses = self.request.retry.map(Retry::schedule).into_iter().flatten();
+        let mut attempt = 1;
+        loop {
+            let error = match result {
+                Err(CallError::App(error)) => return Err(CallError::App(error)),
+                Err(error) => error.map_app(|_| CallError::Cancelled),
+                Ok(value) => return Ok(value),
+            };
+            let idempotent = self.request.stub.is_some_and(|stub| stub.idempotent);
+            let Some(pause) = pauses.next().filter(|_| may_retry(&error, idempotent)) else {
+                return Err(error.widen());
+            };
+            attempt += 1;
+            tracing::info!(callback = %self.request.callback, attempt, %error, ?pause, "a call is tried again");
+            self.node.announce(Event::Retried {
+                callback: self.request.callback.clone().into_owned(),
+                attempt,
+                error: error.to_string(),
+            });
+            let timer = {
+                let _runtime = self.node.runtimes.io.enter();
+                tokio::time::sleep(pause)
+            };
+            if self.within(timer).await.is_err() {
+                // What went wrong says more than that there is no time left to try it again.
+                return Err(error.widen());
+            }
+            let sent = self.send_one().await;
+            result = self.result(sent, codec).await;
+        }
+    }
+
+    async fn result<T, E>(&self, sent: Result<Sent, CallError>, codec: Codec<T, E>) -> Result<T, CallError<E>> {
+        let mut sent = sent.map_err(CallError::widen)?;
         match self.within(sent.answers.recv()).await.map_err(CallError::widen)? {
             Some(Answer::Reply { node, status, payload }) => self.decode(sent.name_of(node), status, &payload, codec),
             Some(Answer::ControllerLost) | None => Err(CallError::ControllerLost),
         }
     }
 
-    pub(super) async fn forget(mut self) -> Result<(), CallError> {
-        let payload = self.take_payload()?;
-        let link = self.node.link()?;
-        let (callback, peer) = self.node.directory.borrow().pick(self.request.callback, self.request.to.as_deref())?;
+    pub(super) async fn forget(self) -> Result<(), CallError> {
+        let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
         let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
-        let id = self.node.pending.begin(self.request.callback, 1, None, permit);
-        link.frames.send(&Head::Call { id, callback, peer, budget: self.budget() }, &payload);
+        let waiting = Waiting::for_nothing(self.request.callback.clone(), target.load.enter(), permit);
+        let id = self.node.pending.begin(waiting);
+        let head = Head::Call { id, peer: target.node, ask: self.ask(callback) };
+        link.frames.send(&head, &payload);
         if !self.node.has_link(&link) {
             self.node.pending.forget(id);
             return Err(CallError::ControllerLost);
@@ -154,62 +218,62 @@ impl Outgoing {
         Ok(())
     }
 
-    pub(super) async fn all<T, E>(mut self, codec: Codec<T, E>) -> Result<Vec<NodeReply<T, E>>, CallError> {
-        let payload = self.take_payload()?;
-        let link = self.node.link()?;
-        let (callback, targets) = self.node.directory.borrow().all(self.request.callback)?;
-        let budget = self.budget();
-        let frame = |id, targets| Head::Broadcast { id, callback, budget, targets };
-        let mut sent = self.send(link, targets, &payload, frame).await?;
-        let mut results: Vec<_> = sent.targets.iter().map(|(node, name)| (*node, name.clone(), None)).collect();
-        let collected = self
-            .within(async {
+    pub(super) async fn all<T, E>(self, codec: Codec<T, E>) -> Result<Vec<NodeReply<T, E>>, CallError> {
+        let (payload, link) = (self.payload()?, self.node.link()?);
+        let audience = self.node.directory.borrow().all(&self.request.callback, self.request.stub)?;
+        let Audience { callback, targets, misfits } = audience;
+        let misfits = misfits.into_iter().map(|(target, error)| (target, Some(Err(error.widen()))));
+        let mut results: Vec<_> = targets.iter().map(|target| (target.clone(), None)).chain(misfits).collect();
+        let collected = if targets.is_empty() {
+            Ok(())
+        } else {
+            let ids = targets.iter().map(|target| target.node).collect();
+            let mut sent = self
+                .send(link, targets, &payload, |id| Head::Broadcast { id, targets: ids, ask: self.ask(callback) })
+                .await?;
+            self.within(async {
                 while let Some(Answer::Reply { node, status, payload }) = sent.answers.recv().await {
                     let result = self.decode(sent.name_of(node), status, &payload, codec);
-                    if let Some((_, _, slot)) = results.iter_mut().find(|(target, _, _)| *target == node) {
+                    if let Some((_, slot)) = results.iter_mut().find(|(target, _)| target.node == node) {
                         *slot = Some(result);
                     }
-                    if results.iter().all(|(_, _, result)| result.is_some()) {
+                    if results.iter().all(|(_, result)| result.is_some()) {
                         return Ok(());
                     }
                 }
                 Err(CallError::ControllerLost)
             })
             .await
-            .and_then(|collected| collected);
+            .and_then(|collected| collected)
+        };
         let missing = collected.err().unwrap_or(CallError::ControllerLost);
-        let replies = results.into_iter().map(|(_, node, result)| NodeReply {
-            node,
+        let replies = results.into_iter().map(|(target, result)| NodeReply {
+            node: target.name.to_string(),
             result: result.unwrap_or_else(|| Err(missing.clone().widen())),
         });
         Ok(replies.collect())
     }
 
-    pub(super) async fn send_one(&mut self) -> Result<Sent, CallError> {
-        let payload = self.take_payload()?;
-        let link = self.node.link()?;
-        let (callback, peer) = self.node.directory.borrow().pick(self.request.callback, self.request.to.as_deref())?;
-        let budget = self.budget();
-        self.send(link, vec![peer], &payload, |id, _| Head::Call { id, callback, peer, budget }).await
+    pub(super) async fn send_one(&self) -> Result<Sent, CallError> {
+        let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
+        let peer = target.node;
+        self.send(link, vec![target], &payload, |id| Head::Call { id, peer, ask: self.ask(callback) }).await
     }
 
     async fn send(
         &self,
         link: Arc<Link>,
-        targets: Vec<NodeId>,
+        targets: Vec<Target>,
         payload: &[u8],
-        head: impl FnOnce(CallId, Vec<NodeId>) -> Head,
+        head: impl FnOnce(CallId) -> Head,
     ) -> Result<Sent, CallError> {
-        let names = {
-            let directory = self.node.directory.borrow();
-            targets.iter().map(|node| (*node, directory.name_of(*node))).collect()
-        };
         let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
         let (sender, receiver) = mpsc::unbounded_channel();
-        let id = self.node.pending.begin(self.request.callback, targets.len(), Some(sender), permit);
+        let busy = targets.iter().map(|target| target.load.enter()).collect();
+        let id = self.node.pending.begin(Waiting::for_answers(sender, self.request.callback.clone(), busy, permit));
         // From here on a drop cancels the call: the guard exists before the frame does.
-        let sent = Sent { node: self.node.clone(), link, id, answers: receiver, targets: names };
-        sent.link.frames.send(&head(id, targets), payload);
+        let sent = Sent { node: self.node.clone(), link, id, answers: receiver, targets };
+        sent.link.frames.send(&head(id), payload);
         // The link may have been lost in between, after it had ended all its calls and before this one was among them.
         if !self.node.has_link(&sent.link) {
             return Err(CallError::ControllerLost);
@@ -217,13 +281,19 @@ impl Outgoing {
         Ok(sent)
     }
 
-    fn take_payload(&mut self) -> Result<bytes::Bytes, CallError> {
-        let empty = EncodedArgs(Ok(bytes::Bytes::new()));
-        std::mem::replace(&mut self.request.args, empty).into_payload()
+    fn payload(&self) -> Result<Bytes, CallError> {
+        self.request.args.clone().into_payload()
     }
 
-    fn budget(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    fn pick(&self) -> Result<(CallbackId, Target), CallError> {
+        let Request { callback, choice, stub, .. } = &self.request;
+        self.node.directory.borrow().pick(callback, choice, *stub)
+    }
+
+    fn ask(&self, callback: CallbackId) -> Ask {
+        let budget = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let trace = self.request.trace.or_else(|| self.scope.as_ref().and_then(Scope::trace));
+        Ask { callback, budget, trace }
     }
 
     /// Waits no longer than the deadline, and no longer than the callback that makes the call is wanted. Works in any
@@ -242,8 +312,8 @@ impl Outgoing {
             }
         };
         let cancelled = async {
-            match &self.context {
-                Some(context) => context.cancelled.cancelled().await,
+            match &self.scope {
+                Some(scope) => scope.cancelled.cancelled().await,
                 None => std::future::pending().await,
             }
         };
@@ -262,14 +332,14 @@ impl Outgoing {
         payload: &[u8],
         codec: Codec<T, E>,
     ) -> Result<T, CallError<E>> {
-        let bad = |node, DecodeError(message)| CallError::BadReply { node, message };
+        let bad = |node, message| CallError::BadReply { node, message };
         match status {
-            Status::Value => (codec.value)(payload).map_err(|error| bad(node, error)),
-            Status::Error => Err((codec.error)(payload).map_or_else(|error| bad(node, error), CallError::App)),
+            Status::Value => codec.value(payload).map_err(|error| bad(node, error)),
+            Status::Error => Err(codec.error(payload).map_or_else(|error| bad(node, error), CallError::App)),
             Status::Failure => Err(match Failure::decode(payload) {
                 // The callee's clock may fire first.
                 Failure::Deadline => CallError::Timeout { after: self.began.elapsed() },
-                failure => CallError::from_failure(failure, node, self.request.callback, |error| codec.error(error)),
+                failure => CallError::from_failure(failure, node, &self.request.callback, |error| codec.error(error)),
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! Calls that this node has made and that wait for their answers.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::choice::Busy;
 use crate::wire::{CallId, NodeId, failure::Failure, frame::Status, limits::MAX_CALLS};
 
 /// The answer of one node.
@@ -32,13 +34,32 @@ pub(crate) struct Pending {
     ended: Notify,
 }
 
+/// A call that waits for its answers.
 #[derive(Debug)]
-struct Waiting {
+pub(crate) struct Waiting {
     /// `None` for a call whose result nobody wants.
     answers: Option<mpsc::UnboundedSender<Answer>>,
-    callback: &'static str,
+    callback: Cow<'static, str>,
     missing: usize,
+    /// The nodes that are called have one more call under way, as long as this one is.
+    _busy: Vec<Busy>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// One for each node that was made busy.
+    pub(crate) const fn for_answers(
+        answers: mpsc::UnboundedSender<Answer>,
+        callback: Cow<'static, str>,
+        busy: Vec<Busy>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { answers: Some(answers), callback, missing: busy.len(), _busy: busy, _permit: permit }
+    }
+
+    pub(crate) fn for_nothing(callback: Cow<'static, str>, busy: Busy, permit: OwnedSemaphorePermit) -> Self {
+        Self { answers: None, callback, missing: 1, _busy: vec![busy], _permit: permit }
+    }
 }
 
 impl Default for Pending {
@@ -59,15 +80,9 @@ impl Pending {
     }
 
     /// Notes a call before it is sent, so that no answer can come too early.
-    pub(crate) fn begin(
-        &self,
-        callback: &'static str,
-        missing: usize,
-        answers: Option<mpsc::UnboundedSender<Answer>>,
-        permit: OwnedSemaphorePermit,
-    ) -> CallId {
+    pub(crate) fn begin(&self, waiting: Waiting) -> CallId {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(id, Waiting { answers, callback, missing, _permit: permit });
+        self.lock().insert(id, waiting);
         id
     }
 
@@ -79,7 +94,7 @@ impl Pending {
         };
         match &waiting.answers {
             Some(answers) => drop(answers.send(Answer::Reply { node, status, payload })),
-            None => log_unwanted(waiting.callback, node, status, &payload),
+            None => log_unwanted(&waiting.callback, node, status, &payload),
         }
         waiting.missing -= 1;
         if waiting.missing == 0 && calls.remove(&id).is_some_and(|waiting| waiting.answers.is_none()) {
@@ -108,7 +123,9 @@ impl Pending {
         for (_, waiting) in self.lock().drain() {
             match waiting.answers {
                 Some(answers) => drop(answers.send(Answer::ControllerLost)),
-                None => tracing::warn!(callback = waiting.callback, "lost the controller during a call without return"),
+                None => {
+                    tracing::warn!(callback = %waiting.callback, "lost the controller during a call without return")
+                }
             }
         }
         self.ended.notify_waiters();

@@ -20,6 +20,7 @@ use super::{
     Inner,
     call::options,
     context::node_for,
+    contract::Stub,
     error::{CallError, Never},
     outgoing::{Codec, DefaultTimeout, Outgoing, Request},
     runtime::Op,
@@ -30,13 +31,15 @@ use super::{
 #[derive(Debug)]
 #[must_use = "a schedule does nothing until it is told when and started"]
 pub struct PeriodCall<T, E = Never> {
-    request: Request,
+    pub(super) request: Request,
     codec: Codec<T, E>,
 }
 
 impl<T: Send + 'static, E: std::fmt::Display + Send + 'static> PeriodCall<T, E> {
     options!(common);
-    options!(to);
+    options!(timeout);
+    options!(one);
+    options!(retry);
 
     /// At once and then every `period`, measured from the first firing, so that it does not drift. A firing that falls into
     /// the run of the one before is left out and counted.
@@ -92,7 +95,7 @@ pub struct Schedule {
 #[derive(Debug)]
 struct Shared {
     id: u64,
-    callback: &'static str,
+    callback: String,
     node: String,
     period: Option<Duration>,
     cancelled: CancellationToken,
@@ -106,7 +109,7 @@ struct Shared {
 impl Schedule {
     /// The callback that it calls.
     pub fn callback(&self) -> &str {
-        self.shared.callback
+        &self.shared.callback
     }
 
     /// The node in whose process it runs; it ends with that node.
@@ -183,7 +186,7 @@ where
 {
     let shared = Arc::new(Shared {
         id: node.schedules.next.fetch_add(1, Ordering::Relaxed),
-        callback: request.callback,
+        callback: request.callback.to_string(),
         node: node.name.clone(),
         period: if let Times::Every(period) = times { Some(period) } else { None },
         cancelled: node.stopping.child_token(),
@@ -221,7 +224,7 @@ async fn run<T, E: std::fmt::Display>(shared: &Shared, request: &Request, codec:
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = result {
-            tracing::warn!(callback = shared.callback, error, "a scheduled call failed");
+            tracing::warn!(callback = %shared.callback, error, "a scheduled call failed");
             shared.failed.fetch_add(1, Ordering::Relaxed);
             *shared.error() = Some(error);
         }
@@ -252,11 +255,11 @@ impl Times {
 }
 
 /// A PERIOD call, for the macros.
-pub fn period<T, E>(
-    name: &'static str,
+pub const fn period<T, E>(
+    stub: &'static Stub,
     args: EncodedArgs,
     value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> PeriodCall<T, E> {
-    PeriodCall { request: Request::new(name, args), codec: Codec::new(value, error) }
+    PeriodCall { request: Request::of(stub, args), codec: Codec::new(value, error) }
 }

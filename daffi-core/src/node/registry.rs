@@ -2,101 +2,122 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use super::{
+    callback::{Callback, CallbackOptions, Handler, Service, State},
     error::JoinError,
-    stub::{BoxFuture, Outcome, Payload},
+    limit::Limiter,
 };
-use crate::wire::{
-    CallbackId,
-    control::{Offer, Offered},
-};
+use crate::wire::{CallbackId, control::Offered, name, offer::Offer};
 
-/// A function that other nodes can call, as `#[callback]` describes it.
-#[derive(Debug, Clone, Copy)]
-pub struct Callback {
-    /// The name that callers use.
-    pub name: &'static str,
-    /// The signature as written.
-    pub signature: &'static str,
-    /// How many parameters it has.
-    pub parameters: u32,
-    /// The source file it stands in.
-    pub file: &'static str,
-    /// The line it stands on.
-    pub line: u32,
-    /// How to run it.
-    pub handler: Handler,
+/// A callback that this node offers: what the macro says of it, under which name, and on what value it is called.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) limiter: Option<Limiter>,
+    callback: Callback,
 }
 
-/// How to run a callback.
-#[derive(Debug, Clone, Copy)]
-pub enum Handler {
-    /// It may block, so it runs on a thread for that.
-    Sync(fn(&[u8]) -> Outcome),
-    /// It runs as a task.
-    Async(fn(Payload) -> BoxFuture<Outcome>),
-}
+impl Registered {
+    fn new(name: String, callback: Callback, state: State) -> Arc<Self> {
+        let limiter = callback.options.limit.map(|(running, waiting)| Limiter::new(running, waiting));
+        Arc::new(Self { name, state, limiter, callback })
+    }
 
-/// Leads from a callback's name in the source to its description; `#[callback]` implements it.
-pub trait Definition {
-    /// The description.
-    const CALLBACK: Callback;
-}
+    pub(crate) const fn handler(&self) -> Handler {
+        self.callback.handler
+    }
 
-inventory::collect!(Callback);
+    pub(crate) const fn options(&self) -> CallbackOptions {
+        self.callback.options
+    }
 
-impl Callback {
-    fn location(&self) -> String {
-        format!("{}:{}", self.file, self.line)
+    /// The signature as written, for people.
+    pub(crate) const fn signature(&self) -> &'static str {
+        self.callback.signature.text
     }
 
     fn offer(&self) -> Offer {
-        Offer {
-            name: self.name.into(),
-            signature: self.signature.into(),
-            parameters: self.parameters,
-            location: self.location(),
-        }
+        self.callback.offer(&self.name)
+    }
+}
+
+/// Free functions, or the methods of one value, that a node is to offer.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    callbacks: Vec<Callback>,
+    state: State,
+    /// What stands before each name, with a dot.
+    under: Option<String>,
+}
+
+impl Served {
+    /// All callbacks of the program that carry `#[callback]`.
+    pub(crate) fn of_program() -> Self {
+        Self::functions(inventory::iter::<Callback>().copied())
+    }
+
+    pub(crate) fn functions(callbacks: impl IntoIterator<Item = Callback>) -> Self {
+        Self { callbacks: callbacks.into_iter().collect(), state: State::default(), under: None }
+    }
+
+    pub(crate) fn value<S: Service>(value: S, under: Option<String>) -> Self {
+        Self { callbacks: S::CALLBACKS.to_vec(), state: value.into_state(), under }
+    }
+
+    fn registered(&self) -> impl Iterator<Item = Arc<Registered>> {
+        self.callbacks.iter().map(|callback| {
+            let name = match &self.under {
+                Some(under) => format!("{under}.{}", callback.name),
+                None => callback.name.to_owned(),
+            };
+            Registered::new(name, *callback, self.state.clone())
+        })
     }
 }
 
 /// The callbacks of one node.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    by_name: RwLock<BTreeMap<&'static str, Callback>>,
+    by_name: RwLock<BTreeMap<String, Arc<Registered>>>,
     /// By the numbers that the present controller gave.
-    by_id: RwLock<HashMap<CallbackId, Callback>>,
+    by_id: RwLock<HashMap<CallbackId, Arc<Registered>>>,
 }
 
 impl Registry {
-    /// All callbacks of the program that carry `#[callback]`.
-    pub(crate) fn of_program() -> Vec<Callback> {
-        inventory::iter::<Callback>().copied().collect()
-    }
-
     /// Takes callbacks in; all or none.
-    pub(crate) fn add(&self, callbacks: &[Callback]) -> Result<Vec<Offer>, JoinError> {
+    pub(crate) fn add(&self, served: &Served) -> Result<Vec<Offer>, JoinError> {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = by_name.clone();
-        for callback in callbacks {
-            if let Some(first) = next.insert(callback.name, *callback) {
+        let mut offers = Vec::new();
+        for registered in served.registered() {
+            let name = &registered.name;
+            name::check(name).map_err(|source| JoinError::InvalidCallbackName {
+                name: name.clone(),
+                location: registered.callback.location(),
+                source,
+            })?;
+            if let Some(first) = next.get(name) {
                 return Err(JoinError::DuplicateCallback {
-                    name: callback.name.into(),
-                    first: first.location(),
-                    second: callback.location(),
+                    name: name.clone(),
+                    first: first.callback.location(),
+                    second: registered.callback.location(),
                 });
             }
+            offers.push(registered.offer());
+            next.insert(name.clone(), registered);
         }
         *by_name = next;
-        Ok(callbacks.iter().map(Callback::offer).collect())
+        Ok(offers)
     }
 
     /// What the node offers.
     pub(crate) fn offers(&self) -> Vec<Offer> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().map(Callback::offer).collect()
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().map(|registered| registered.offer()).collect()
     }
 
     /// Takes in the numbers that a controller gave. `anew` forgets those of the controller before.
@@ -107,14 +128,14 @@ impl Registry {
             by_id.clear();
         }
         for Offered { id, offer } in offered {
-            if let Some(callback) = by_name.get(offer.name.as_str()) {
-                by_id.insert(*id, *callback);
+            if let Some(registered) = by_name.get(offer.name.as_str()) {
+                by_id.insert(*id, registered.clone());
             }
         }
     }
 
     /// The callback of this number.
-    pub(crate) fn find(&self, id: CallbackId) -> Option<Callback> {
-        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    pub(crate) fn find(&self, id: CallbackId) -> Option<Arc<Registered>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 }

@@ -10,11 +10,14 @@ pub use serde_bytes::{ByteBuf, Bytes as BytesRef};
 
 pub use super::{
     call::{background, broadcast, call, one_way},
+    callback::{Callback, CallbackOptions, Definition, Handler, Signature, State},
+    client::{Target, aim},
+    context::context,
+    contract::Stub,
     period::period,
-    registry::{Callback, Definition, Handler},
-    stream::stream,
+    stream::{Items, stream},
 };
-pub use crate::wire::failure::Failure;
+pub use crate::wire::{failure::Failure, offer::Kind};
 use crate::{node::error::CallError, wire::limits::MAX_PAYLOAD};
 
 /// What a callback's handler returns.
@@ -167,6 +170,11 @@ fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()
 }
 
 impl EncodedArgs {
+    /// Those of a stream, whose items are encoded one by one.
+    pub(crate) const fn none() -> Self {
+        Self(Ok(Payload::new()))
+    }
+
     /// The payload, if there is one that can be sent.
     pub(crate) fn into_payload(self) -> Result<Payload, CallError> {
         let payload = self.0.map_err(|EncodeError(message)| CallError::Encode { message })?;

@@ -2,23 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallbackId, NodeId};
-
-/// A callback as the node that offers it describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
-    /// The name that callers use.
-    pub name: String,
-    /// The signature as written in the source, for people.
-    #[serde(default)]
-    pub signature: String,
-    /// How many parameters it takes.
-    #[serde(default)]
-    pub parameters: u32,
-    /// Where it stands in the source: `file:line`.
-    #[serde(default)]
-    pub location: String,
-}
+use super::{CallbackId, NodeId, offer::Offer};
 
 /// A callback with the number that the controller gave its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +96,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::message;
+    use crate::wire::{
+        message,
+        offer::{Contract, Kind, Parameter},
+    };
 
     fn round_trip<M: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(sent: &M) {
         let mut out = Vec::new();
@@ -124,8 +111,12 @@ mod tests {
         Offer {
             name: "add".into(),
             signature: "add(a: i64) -> i64".into(),
-            parameters: 1,
             location: "main.rs:3".into(),
+            contract: Some(Contract {
+                kind: Kind::Call,
+                parameters: vec![Parameter { name: "a".into(), ty: "i64".into() }],
+                result: "i64".into(),
+            }),
         }
     }
 

@@ -24,6 +24,13 @@ pub enum Failure {
     NoNode,
     /// The node has more waiting for it than the controller keeps. It did not run.
     Busy,
+    /// As many runs of the callback as its node allows are under way, and as many as may wait do. It did not run.
+    Full {
+        /// How many may run at a time.
+        running: u32,
+        /// How many may wait.
+        waiting: u32,
+    },
     /// The controller is about to stop. It did not run.
     Stopping,
     /// The node is about to stop. It did not run.
@@ -74,6 +81,9 @@ impl fmt::Display for Failure {
             Self::NoCallback => f.write_str("the node does not offer the callback"),
             Self::NoNode => f.write_str("the node is not there"),
             Self::Busy => f.write_str("the node has too much waiting for it"),
+            Self::Full { running, waiting } => {
+                write!(f, "{running} runs of the callback are under way and {waiting} wait, which are all it allows")
+            }
             Self::Stopping => f.write_str("the controller is stopping"),
             Self::NodeStopping => f.write_str("the node is stopping"),
             Self::BadArguments { message } => write!(f, "the arguments do not fit: {message}"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{CallId, CallbackId, Malformed, NodeId, limits, varint};
+use super::{CallId, CallbackId, Malformed, NodeId, limits, trace::TraceContext, varint};
 
 /// Everything in a frame but its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,23 +16,19 @@ pub enum Head {
     Call {
         /// The sender's number for this call.
         id: CallId,
-        /// Which callback.
-        callback: CallbackId,
         /// On the way to the controller the node to run it, on the way from the controller the node that asks.
         peer: NodeId,
-        /// How long the caller will wait from now on. A duration and no time of day: clocks of two machines differ.
-        budget: Option<Duration>,
+        /// What is asked.
+        ask: Ask,
     },
     /// Run a callback on several nodes, each of which answers. Only towards the controller.
     Broadcast {
         /// The sender's number for this call.
         id: CallId,
-        /// Which callback.
-        callback: CallbackId,
-        /// How long the caller will wait from now on.
-        budget: Option<Duration>,
         /// The nodes to run it.
         targets: Vec<NodeId>,
+        /// What is asked of each.
+        ask: Ask,
     },
     /// The answer to a call.
     Reply {
@@ -48,6 +44,17 @@ pub enum Head {
         /// The number that the call went with.
         id: CallId,
     },
+}
+
+/// What a call asks of a node, besides its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// Which callback.
+    pub callback: CallbackId,
+    /// How long the caller will wait from now on. A duration and no time of day: clocks of two machines differ.
+    pub budget: Option<Duration>,
+    /// The trace that the call belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// What the payload of a reply is.
@@ -121,22 +128,20 @@ pub fn put(head: &Head, payload: &[u8], out: &mut Vec<u8>) {
 impl Head {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Call { id, callback, peer, budget } => {
+            Self::Call { id, peer, ask } => {
                 out.push(CALL);
                 varint::put(*id, out);
-                varint::put(u64::from(*callback), out);
                 varint::put(u64::from(*peer), out);
-                put_budget(*budget, out);
+                ask.put(out);
             }
-            Self::Broadcast { id, callback, budget, targets } => {
+            Self::Broadcast { id, targets, ask } => {
                 out.push(BROADCAST);
                 varint::put(*id, out);
-                varint::put(u64::from(*callback), out);
-                put_budget(*budget, out);
                 varint::put(targets.len() as u64, out);
                 for target in targets {
                     varint::put(u64::from(*target), out);
                 }
+                ask.put(out);
             }
             Self::Reply { id, node, status } => {
                 out.push(REPLY);
@@ -153,22 +158,15 @@ impl Head {
 
     fn take(input: &mut &[u8]) -> Result<Self, Malformed> {
         Ok(match take_byte(input)? {
-            CALL => Self::Call {
-                id: varint::expect(input)?,
-                callback: varint::expect_u32(input)?,
-                peer: varint::expect_u32(input)?,
-                budget: take_budget(input)?,
-            },
+            CALL => Self::Call { id: varint::expect(input)?, peer: varint::expect_u32(input)?, ask: Ask::take(input)? },
             BROADCAST => {
                 let id = varint::expect(input)?;
-                let callback = varint::expect_u32(input)?;
-                let budget = take_budget(input)?;
                 let count = varint::expect(input)?;
                 if count > limits::MAX_TARGETS as u64 {
                     return Err(Malformed("too many targets"));
                 }
                 let targets = (0..count).map(|_| varint::expect_u32(input)).collect::<Result<_, _>>()?;
-                Self::Broadcast { id, callback, budget, targets }
+                Self::Broadcast { id, targets, ask: Ask::take(input)? }
             }
             REPLY => Self::Reply {
                 id: varint::expect(input)?,
@@ -186,6 +184,18 @@ impl Head {
     }
 }
 
+impl Ask {
+    fn put(&self, out: &mut Vec<u8>) {
+        varint::put(u64::from(self.callback), out);
+        put_budget(self.budget, out);
+        put_trace(self.trace, out);
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, Malformed> {
+        Ok(Self { callback: varint::expect_u32(input)?, budget: take_budget(input)?, trace: take_trace(input)? })
+    }
+}
+
 /// Microseconds and one, so that zero means that there is no deadline.
 fn put_budget(budget: Option<Duration>, out: &mut Vec<u8>) {
     let micros = budget.map_or(0, |budget| u64::try_from(budget.as_micros()).unwrap_or(varint::MAX).saturating_add(1));
@@ -194,6 +204,29 @@ fn put_budget(budget: Option<Duration>, out: &mut Vec<u8>) {
 
 fn take_budget(input: &mut &[u8]) -> Result<Option<Duration>, Malformed> {
     Ok(varint::expect(input)?.checked_sub(1).map(Duration::from_micros))
+}
+
+/// A one and the numbers; a zero where there is no trace.
+fn put_trace(trace: Option<TraceContext>, out: &mut Vec<u8>) {
+    match trace {
+        None => out.push(0),
+        Some(trace) => {
+            out.push(1);
+            out.extend_from_slice(&trace.to_bytes());
+        }
+    }
+}
+
+fn take_trace(input: &mut &[u8]) -> Result<Option<TraceContext>, Malformed> {
+    match take_byte(input)? {
+        0 => Ok(None),
+        1 => {
+            let (bytes, rest) = input.split_first_chunk().ok_or(Malformed("cut off within a trace"))?;
+            *input = rest;
+            TraceContext::from_bytes(bytes).map(Some).ok_or(Malformed("a trace without a number"))
+        }
+        _ => Err(Malformed("unknown kind of trace")),
+    }
 }
 
 fn take_byte(input: &mut &[u8]) -> Result<u8, Malformed> {
@@ -244,12 +277,17 @@ mod tests {
 
     fn heads() -> impl Strategy<Value = Head> {
         let budget = prop::option::of((0u64..1 << 50).prop_map(Duration::from_micros));
+        let trace = prop::option::of((1u128.., 1u64.., any::<u8>()).prop_map(|(trace, span, flags)| TraceContext {
+            trace_id: trace.to_be_bytes(),
+            span_id: span.to_be_bytes(),
+            flags,
+        }));
+        let ask = (any::<u32>(), budget, trace).prop_map(|(callback, budget, trace)| Ask { callback, budget, trace });
         let id = 0u64..1 << 53;
         prop_oneof![
-            (id.clone(), any::<u32>(), any::<u32>(), budget.clone())
-                .prop_map(|(id, callback, peer, budget)| Head::Call { id, callback, peer, budget }),
-            (id.clone(), any::<u32>(), budget, prop::collection::vec(any::<u32>(), 0..50))
-                .prop_map(|(id, callback, budget, targets)| Head::Broadcast { id, callback, budget, targets }),
+            (id.clone(), any::<u32>(), ask.clone()).prop_map(|(id, peer, ask)| Head::Call { id, peer, ask }),
+            (id.clone(), prop::collection::vec(any::<u32>(), 0..50), ask)
+                .prop_map(|(id, targets, ask)| Head::Broadcast { id, targets, ask }),
             (id.clone(), any::<u32>(), prop_oneof![Just(Status::Value), Just(Status::Error), Just(Status::Failure)])
                 .prop_map(|(id, node, status)| Head::Reply { id, node, status }),
             id.prop_map(|id| Head::Cancel { id }),

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, varint};
+use super::{CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, trace::TraceContext, varint};
 
 /// The header of a stream on its way to the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct StreamRequest {
     pub targets: Vec<NodeId>,
     /// For how long a receiver may finish no item while some wait for it, in milliseconds.
     pub stall_millis: u64,
+    /// The trace that the stream belongs to.
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
 }
 
 /// The header of a stream on its way to a receiver.
@@ -30,6 +33,9 @@ pub struct StreamOffer {
     /// For how long the receiver may finish no item while some wait for it, in milliseconds.
     #[serde(default)]
     pub stall_millis: u64,
+    /// The trace that the stream belongs to.
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
 }
 
 /// How a stream ended at its source.
@@ -58,8 +64,11 @@ pub struct ReceiverEnd {
     /// The receiver; filled in by the controller.
     #[serde(default)]
     pub node: NodeId,
-    /// How many items its callback returned from, without an error.
+    /// How many items its callback returned from, without an error, or took.
     pub delivered: u64,
+    /// What a callback returned that takes the whole stream, encoded.
+    #[serde(default, with = "serde_bytes")]
+    pub value: Option<Vec<u8>>,
     /// Why it stopped before the end, if it did.
     #[serde(default)]
     pub failure: Option<Failure>,
@@ -128,7 +137,8 @@ mod tests {
             (0u64..1 << 53, 0u64..1 << 53).prop_map(|(items, bytes)| Answer::Grant(Credit { items, bytes })),
             (any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(node, delivered, failed)| {
                 let failure = failed.then(|| Failure::App { error: vec![1, 2, 3] });
-                Answer::Ended(ReceiverEnd { node, delivered, failure })
+                let value = (!failed).then(|| vec![4, 5]);
+                Answer::Ended(ReceiverEnd { node, delivered, value, failure })
             }),
         ]
     }

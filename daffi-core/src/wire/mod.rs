@@ -23,7 +23,9 @@ pub mod item_stream;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod offer;
 pub mod preamble;
+pub mod trace;
 pub mod varint;
 
 /// What a QUIC stream carries: its first byte.

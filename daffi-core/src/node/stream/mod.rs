@@ -3,25 +3,33 @@
 //! The source is taken from as fast as the slowest receiver allows: items are packed into batches, and the producer holds
 //! credit from each receiver's callback. Each receiver answers with what became of the stream at its place.
 
+mod items;
 mod produce;
 pub(crate) mod receive;
 mod slot;
 mod source;
 
-use std::{future::IntoFuture, sync::Arc, time::Duration};
+use std::{future::IntoFuture, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::source::{Fallible, Source, fallible};
-use super::{
-    Inner,
-    context::node_for,
-    error::{CallError, Never},
-    outgoing::Codec,
-    runtime::Op,
-    stub::{DecodeError, EncodeError},
+pub use self::{
+    items::Items,
+    source::{Fallible, Source, fallible},
 };
-use crate::wire::limits;
+use super::{
+    call::options,
+    context::{Scope, node_for},
+    contract::Stub,
+    error::{CallError, Never},
+    outgoing::{Codec, Request},
+    runtime::Op,
+    stub::{DecodeError, EncodeError, EncodedArgs},
+};
+use crate::wire::{limits, offer::Kind};
+
+/// Nothing, as MessagePack has it.
+const NIL: &[u8] = &[0xc0];
 
 /// A stream to every other node that offers the callback. `.await` it, or `.wait()` where there is no async runtime: it ends when
 /// every receiver's callback has returned from the last item.
@@ -30,11 +38,10 @@ use crate::wire::limits;
 /// [`stall_after`](Self::stall_after) leaves the stream. Dropping the future ends the stream: receivers finish the item at
 /// hand and nothing more. A source that blocks inside its `next` is dropped when that returns.
 #[must_use = "a stream does nothing until it is awaited or waited for"]
-pub struct StreamCall<E = Never> {
-    callback: &'static str,
+pub struct StreamCall<T = (), E = Never> {
+    pub(super) request: Request,
     source: source::Feed,
-    codec: Codec<(), E>,
-    node: Option<Arc<Inner>>,
+    codec: Codec<T, E>,
     options: Options,
 }
 
@@ -56,12 +63,8 @@ pub enum OnError {
     StopStream,
 }
 
-impl<E: Send + 'static> StreamCall<E> {
-    /// Sends the stream through this node instead of the process's first, or of the one whose callback is running.
-    pub fn on(mut self, node: impl AsRef<super::Node>) -> Self {
-        self.node = Some(node.as_ref().inner().clone());
-        self
-    }
+impl<T: Send + 'static, E: Send + 'static> StreamCall<T, E> {
+    options!(common);
 
     /// What a failure of one receiver's callback does. Unless told otherwise that receiver leaves and the others go on.
     pub const fn on_error(mut self, on_error: OnError) -> Self {
@@ -87,20 +90,20 @@ impl<E: Send + 'static> StreamCall<E> {
     /// # Errors
     ///
     /// As for awaiting it.
-    pub fn wait(self) -> Result<StreamReport<E>, CallError<E>> {
+    pub fn wait(self) -> Result<StreamReport<T, E>, CallError<E>> {
         self.into_future().wait()
     }
 }
 
-impl<E: Send + 'static> IntoFuture for StreamCall<E> {
+impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
     /// The report; a receiver's failure is in there. An error if there is no receiver, if the source failed, or if the
     /// controller was lost.
-    type Output = Result<StreamReport<E>, CallError<E>>;
+    type Output = Result<StreamReport<T, E>, CallError<E>>;
     type IntoFuture = Op<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { callback, source, codec, node, options } = self;
-        let (node, context) = match node_for(node) {
+        let Self { request, source, codec, options } = self;
+        let (node, scope) = match node_for(request.node.clone()) {
             Ok(found) => found,
             Err(error) => return Op::new(async { Err(error.widen()) }),
         };
@@ -109,10 +112,11 @@ impl<E: Send + 'static> IntoFuture for StreamCall<E> {
             let cancelled = CancellationToken::new();
             let _guard = cancelled.clone().drop_guard();
             let io = node.runtimes.io.clone();
-            let produced = io.spawn(produce::run(node, callback, source, options, cancelled.clone()));
+            let trace = request.trace.or_else(|| scope.as_ref().and_then(Scope::trace));
+            let produced = io.spawn(produce::run(node, request.clone(), trace, source, options, cancelled.clone()));
             let given_up = async {
-                match context {
-                    Some(context) => context.cancelled.cancelled().await,
+                match scope {
+                    Some(scope) => scope.cancelled.cancelled().await,
                     None => std::future::pending().await,
                 }
             };
@@ -120,7 +124,7 @@ impl<E: Send + 'static> IntoFuture for StreamCall<E> {
                 // The task panics in no case; its node going away drops it.
                 produced = produced => {
                     let produced = produced.unwrap_or(Err(CallError::Cancelled)).map_err(CallError::widen)?;
-                    Ok(StreamReport::of(produced, callback, codec))
+                    Ok(StreamReport::of(produced, &request, codec))
                 }
                 () = given_up => Err(CallError::Cancelled),
             }
@@ -131,37 +135,49 @@ impl<E: Send + 'static> IntoFuture for StreamCall<E> {
 /// What became of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StreamReport<E = Never> {
+pub struct StreamReport<T = (), E = Never> {
     /// How many items the source gave.
     pub sent: u64,
     /// What became of them at each receiver.
-    pub receivers: Vec<ReceiverReport<E>>,
+    pub receivers: Vec<ReceiverReport<T, E>>,
 }
 
 /// What became of a stream at one receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ReceiverReport<E = Never> {
+pub struct ReceiverReport<T = (), E = Never> {
     /// The receiver's name.
     pub node: String,
-    /// How many items its callback returned from without an error. For a receiver that was lost: at least so many.
+    /// How many items its callback returned from without an error, or took, if it takes the whole stream. For a receiver that was
+    /// lost: at least so many.
     pub delivered: u64,
-    /// Why it did not go on to the end, if it did not.
-    pub result: Result<(), CallError<E>>,
+    /// What its callback returned for the whole stream, nothing if it is called for each item; or why it did not go on to
+    /// the end.
+    pub result: Result<T, CallError<E>>,
 }
 
-impl<E> StreamReport<E> {
-    fn of(produced: produce::Produced, callback: &str, codec: Codec<(), E>) -> Self {
+impl<T, E> StreamReport<T, E> {
+    fn of(produced: produce::Produced, request: &Request, codec: Codec<T, E>) -> Self {
+        let wants_results = request.stub.is_some_and(|stub| stub.signature.kind == Kind::Incoming);
         let receivers = produced.ends.into_iter().map(|(node, end)| {
             let result = match end.failure {
-                None => Ok(()),
+                // What nobody asked for may be of any type.
+                None => {
+                    let value = end.value.filter(|_| wants_results);
+                    let decoded = codec.value(value.as_deref().unwrap_or(NIL));
+                    decoded.map_err(|message| CallError::BadReply { node: node.clone(), message })
+                }
                 Some(failure) => {
-                    Err(CallError::from_failure(failure, node.clone(), callback, |error| codec.error(error)))
+                    Err(CallError::from_failure(failure, node.clone(), &request.callback, |error| codec.error(error)))
                 }
             };
             ReceiverReport { node, delivered: end.delivered, result }
         });
-        Self { sent: produced.sent, receivers: receivers.collect() }
+        let misfits = produced.misfits.into_iter().map(|(node, error)| {
+            let result = Err(error.widen());
+            ReceiverReport { node, delivered: 0, result }
+        });
+        Self { sent: produced.sent, receivers: receivers.chain(misfits).collect() }
     }
 
     /// Whether every receiver has every item.
@@ -170,31 +186,31 @@ impl<E> StreamReport<E> {
     }
 
     /// The receivers that did not go on to the end.
-    pub fn failed(&self) -> impl Iterator<Item = &ReceiverReport<E>> {
+    pub fn failed(&self) -> impl Iterator<Item = &ReceiverReport<T, E>> {
         self.receivers.iter().filter(|receiver| receiver.result.is_err())
     }
 
     /// The report of the receiver of this name.
-    pub fn receiver(&self, node: &str) -> Option<&ReceiverReport<E>> {
+    pub fn receiver(&self, node: &str) -> Option<&ReceiverReport<T, E>> {
         self.receivers.iter().find(|receiver| receiver.node == node)
     }
 }
 
 /// A STREAM call, for the macros.
-pub fn stream<T, S, K, E>(
-    name: &'static str,
+pub fn stream<I, S, K, T, E>(
+    stub: &'static Stub,
     source: S,
-    encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>,
+    encode: fn(&I, &mut Vec<u8>) -> Result<(), EncodeError>,
+    value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
-) -> StreamCall<E>
+) -> StreamCall<T, E>
 where
-    S: Source<T, K>,
+    S: Source<I, K>,
 {
     StreamCall {
-        callback: name,
+        request: Request::of(stub, EncodedArgs::none()),
         source: source.into_feed(encode),
-        codec: Codec::new(|_| Ok(()), error),
-        node: None,
+        codec: Codec::new(value, error),
         options: Options { stall: limits::STALL, on_error: OnError::default(), wait: None },
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     link::{LinkError, Reader},
-    node::{Inner, error::CallError, event::Event},
+    node::{Inner, directory::Audience, error::CallError, event::Event, outgoing::Request},
     transport::{RecvStream, SendStream, StreamLost},
     wire::{
         NodeId, StreamKind,
@@ -21,6 +21,7 @@ use crate::{
         credit::{Allowance, Credit},
         item_stream::{Answer, ReceiverEnd, StreamEnd, StreamRequest},
         limits, message,
+        trace::TraceContext,
     },
 };
 
@@ -30,13 +31,16 @@ pub(super) struct Produced {
     pub(super) sent: u64,
     /// Each receiver's name and answer.
     pub(super) ends: Vec<(String, ReceiverEnd)>,
+    /// Those whose callback the stub does not fit.
+    pub(super) misfits: Vec<(String, CallError)>,
 }
 
 /// Sends a stream from its source to all receivers; ends with the last receiver's answer. Cancelling the token, or dropping
 /// this, resets the stream.
 pub(super) async fn run(
     node: Arc<Inner>,
-    callback: &'static str,
+    request: Request,
+    trace: Option<TraceContext>,
     source: Feed,
     options: Options,
     cancelled: CancellationToken,
@@ -44,27 +48,38 @@ pub(super) async fn run(
     tokio::select! {
         biased;
         () = cancelled.cancelled() => Err(CallError::Cancelled),
-        produced = send(&node, callback, source, options) => produced,
+        produced = send(&node, request, trace, source, options) => produced,
     }
 }
 
-async fn send(node: &Inner, callback: &'static str, source: Feed, options: Options) -> Result<Produced, CallError> {
+async fn send(
+    node: &Inner,
+    request: Request,
+    trace: Option<TraceContext>,
+    source: Feed,
+    options: Options,
+) -> Result<Produced, CallError> {
+    let Request { callback, stub, .. } = request;
     if let Some(patience) = options.wait {
         // Whether or not somebody came: the look-up says so.
         let offered = node.directory.subscribe();
         let _ =
-            tokio::time::timeout(patience, { offered }.wait_for(|directory| directory.has_callback(callback))).await;
+            tokio::time::timeout(patience, { offered }.wait_for(|directory| directory.has_callback(&callback))).await;
     }
     let link = node.link()?;
-    let (id, targets) = node.directory.borrow().all(callback)?;
-    let names: HashMap<NodeId, String> = {
-        let directory = node.directory.borrow();
-        targets.iter().map(|target| (*target, directory.name_of(*target))).collect()
-    };
+    let Audience { callback: id, targets, misfits } = node.directory.borrow().all(&callback, stub)?;
+    if targets.is_empty()
+        && let Some((_, error)) = misfits.first()
+    {
+        return Err(error.clone());
+    }
+    let misfits = misfits.into_iter().map(|(target, error)| (target.name.to_string(), error)).collect();
+    let names: HashMap<NodeId, String> = targets.iter().map(|target| (target.node, target.name.to_string())).collect();
     let expected = targets.len();
+    let targets = targets.iter().map(|target| target.node).collect();
     let stall_millis = u64::try_from(options.stall.as_millis()).unwrap_or(u64::MAX);
     let mut opening = vec![StreamKind::Items as u8];
-    message::put(&StreamRequest { callback: id, targets, stall_millis }, &mut opening);
+    message::put(&StreamRequest { callback: id, targets, stall_millis, trace }, &mut opening);
 
     let (mut outgoing, answers) = link.connection.open_bi().await.map_err(|_| CallError::ControllerLost)?;
     outgoing.write(&mut [opening.into()]).await.map_err(|_| CallError::ControllerLost)?;
@@ -86,7 +101,7 @@ async fn send(node: &Inner, callback: &'static str, source: Feed, options: Optio
         let receiver = names.get(&end.node).cloned().unwrap_or_default();
         if let Some(failure) = &end.failure {
             let reason = failure.to_string();
-            node.announce(Event::ReceiverLeft { callback: callback.into(), node: receiver.clone(), reason });
+            node.announce(Event::ReceiverLeft { callback: callback.to_string(), node: receiver.clone(), reason });
             if options.on_error == OnError::StopStream {
                 slot.end(StreamEnd::OtherReceiverFailed);
                 slot.close();
@@ -105,7 +120,7 @@ async fn send(node: &Inner, callback: &'static str, source: Feed, options: Optio
     let sent = slot.count();
     match slot.ended() {
         Some(StreamEnd::SourceFailed { message }) => Err(CallError::SourceFailed { message, sent }),
-        _ => Ok(Produced { sent, ends }),
+        _ => Ok(Produced { sent, ends, misfits }),
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, mpsc},
     task::JoinHandle,
     time::timeout,
@@ -22,10 +23,11 @@ use crate::{
     link::{LinkError, Reader},
     node::{
         Inner,
-        context::Context,
+        callback::{Handler, State},
+        context::Scope,
         event::{Event, StreamEnded},
         invoke::{explain, panicked},
-        registry::{Callback, Handler},
+        registry::Registered,
         session::Link,
         stub::{BoxFuture, Outcome, Reply},
     },
@@ -79,9 +81,10 @@ async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: Recv
     let cancelled = link.ended.child_token();
     let (batches, queue) = mpsc::unbounded_channel();
     let progress = Arc::new(Progress::default());
-    let context = Context { node: inner.clone(), deadline: None, cancelled: cancelled.clone() };
+    let (caller, unwanted) = (offer.producer, cancelled.clone());
+    let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, offer.trace, unwanted);
     let tell_every = TELL_EVERY.min(Duration::from_millis(offer.stall_millis) / 4).max(Duration::from_millis(1));
-    let mut worker = start_worker(&inner, callback, queue, progress.clone(), context);
+    let mut worker = start_worker(&inner, &callback, queue, progress.clone(), scope);
 
     let taken = take_in(source, first, batches, &progress).fuse();
     let (ended, lost) = {
@@ -121,7 +124,7 @@ async fn run(inner: Arc<Inner>, link: &Link, mut send: SendStream, receive: Recv
         WorkerEnd::Stopped => (StreamEnded::Cancelled, None),
     };
     tracing::debug!(callback = callback.name, producer, delivered, end = ?how, "a stream ended");
-    inner.announce(Event::StreamEnded { callback: callback.name.into(), producer, delivered, end: how });
+    inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, end: how });
     answer_end(&mut send, delivered, failure).await
 }
 
@@ -145,7 +148,7 @@ async fn answer_end(send: &mut SendStream, delivered: u64, failure: Option<Failu
         other => other,
     });
     let mut bytes = Vec::new();
-    Answer::Ended(ReceiverEnd { node: 0, delivered, failure }).put(&mut bytes);
+    Answer::Ended(ReceiverEnd { node: 0, delivered, value: None, failure }).put(&mut bytes);
     send.write(&mut [bytes.into()]).await?;
     send.finish();
     send.settled().await?;
@@ -269,29 +272,54 @@ enum WorkerEnd {
 /// Runs the callback for each item, in order: a sync one on one thread for the whole stream, an async one in one task.
 fn start_worker(
     inner: &Inner,
-    callback: Callback,
+    callback: &Arc<Registered>,
     queue: mpsc::UnboundedReceiver<Batch>,
     progress: Arc<Progress>,
-    context: Context,
+    scope: Scope,
 ) -> JoinHandle<WorkerEnd> {
-    let work = &inner.runtimes.work;
-    let cancelled = context.cancelled.clone();
-    match callback.handler {
+    let (work, callback) = (inner.runtimes.work.clone(), callback.clone());
+    if callback.limiter.is_none() {
+        return begin(&work, &callback, queue, progress, scope);
+    }
+    inner.runtimes.work.spawn(async move {
+        let place = match &callback.limiter {
+            Some(limiter) => scope.wanted(limiter.enter()).await,
+            None => return WorkerEnd::Stopped,
+        };
+        match place {
+            Ok(Ok(_place)) => begin(&work, &callback, queue, progress, scope).await.unwrap_or(WorkerEnd::Stopped),
+            Ok(Err(full)) => WorkerEnd::Failed(full),
+            Err(_) => WorkerEnd::Stopped,
+        }
+    })
+}
+
+fn begin(
+    work: &Handle,
+    callback: &Registered,
+    queue: mpsc::UnboundedReceiver<Batch>,
+    progress: Arc<Progress>,
+    scope: Scope,
+) -> JoinHandle<WorkerEnd> {
+    let (state, cancelled) = (callback.state.clone(), scope.cancelled.clone());
+    match callback.handler() {
         Handler::Sync(handler) => work.spawn_blocking(move || {
-            context.sync_scope(|| run_all_sync(handler, queue, &progress)).unwrap_or_else(|end| end)
+            scope.enter_sync(|| run_all_sync(handler, &state, queue, &progress)).unwrap_or_else(|end| end)
         }),
         Handler::Async(handler) => work.spawn(async move {
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => WorkerEnd::Stopped,
-                end = context.scope(run_all(handler, queue, &progress)) => end.unwrap_or_else(|end| end),
+                end = scope.enter(run_all(handler, &state, queue, &progress)) => end.unwrap_or_else(|end| end),
             }
         }),
+        Handler::TakeSync(_) | Handler::TakeAsync(_) => todo!(),
     }
 }
 
 fn run_all_sync(
-    handler: fn(&[u8]) -> Outcome,
+    handler: fn(&State, &[u8]) -> Outcome,
+    state: &State,
     mut queue: mpsc::UnboundedReceiver<Batch>,
     progress: &Progress,
 ) -> Result<WorkerEnd, WorkerEnd> {
@@ -302,7 +330,7 @@ fn run_all_sync(
             if progress.stopped.load(Ordering::Relaxed) {
                 return Ok(WorkerEnd::Stopped);
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| handler(item)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| handler(state, item)));
             check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
             progress.items.fetch_add(1, Ordering::Relaxed);
         }
@@ -313,7 +341,8 @@ fn run_all_sync(
 }
 
 async fn run_all(
-    handler: fn(Bytes) -> BoxFuture<Outcome>,
+    handler: fn(State, Bytes) -> BoxFuture<Outcome>,
+    state: &State,
     mut queue: mpsc::UnboundedReceiver<Batch>,
     progress: &Progress,
 ) -> Result<WorkerEnd, WorkerEnd> {
@@ -321,7 +350,12 @@ async fn run_all(
     while let Some(batch) = queue.recv().await {
         let mut items = open(&batch)?;
         while let Some(item) = items.next_item().map_err(malformed)? {
-            let outcome = AssertUnwindSafe(async move { handler(item).await }).catch_unwind().await;
+            // One that is to finish does so with the item at hand.
+            if progress.stopped.load(Ordering::Relaxed) {
+                return Ok(WorkerEnd::Stopped);
+            }
+            let state = state.clone();
+            let outcome = AssertUnwindSafe(async move { handler(state, item).await }).catch_unwind().await;
             check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
             progress.items.fetch_add(1, Ordering::Relaxed);
         }

@@ -1,0 +1,128 @@
+//! Whether a stub fits the callback that it calls. Both were written, and compiled, apart.
+
+use crate::wire::offer::{Contract, Kind, Offer, Parameter};
+
+use super::callback::Signature;
+
+/// What a stub says of itself: `#[fetcher]` makes one for each.
+#[derive(Debug)]
+pub struct Stub {
+    /// The name that it calls.
+    pub name: &'static str,
+    /// What it passes and expects.
+    pub signature: Signature,
+    /// The source file it stands in.
+    pub file: &'static str,
+    /// The line it stands on.
+    pub line: u32,
+    /// Running the callback twice does no harm.
+    pub idempotent: bool,
+}
+
+/// How well a stub fits a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// As far as can be told from their texts.
+    Fits,
+    /// The texts differ in this, which may be two spellings of one thing.
+    Differs(&'static str),
+    /// It cannot work, for this reason.
+    Cannot(&'static str),
+}
+
+impl Stub {
+    /// The stub as messages show it.
+    pub(crate) fn describe(&self) -> String {
+        format!("`{}` at {}:{}", self.signature.text, self.file, self.line)
+    }
+
+    /// Compares it with an offer. An offer without a contract, of a node that tells none, fits.
+    pub(crate) fn fit(&self, offer: &Offer) -> Fit {
+        match &offer.contract {
+            Some(contract) => fit(&self.signature, contract),
+            None => Fit::Fits,
+        }
+    }
+}
+
+/// An offer as messages show it.
+pub(crate) fn describe(offer: &Offer, node: &str) -> String {
+    format!("`{}` of node {node:?} at {}", offer.signature, offer.location)
+}
+
+fn fit(stub: &Signature, callback: &Contract) -> Fit {
+    match (stub.kind, callback.kind) {
+        // What this version does not know it cannot judge.
+        (Kind::Unknown, _) | (_, Kind::Unknown) => return Fit::Fits,
+        (Kind::Items, Kind::Call | Kind::Incoming) => {}
+        (ours, theirs) if ours == theirs => {}
+        (_, Kind::Results) => return Fit::Cannot("the callback returns a stream of results"),
+        (_, Kind::Incoming) => return Fit::Cannot("the callback takes a stream"),
+        (Kind::Results, _) => return Fit::Cannot("the callback returns one result, and no stream of them"),
+        (_, _) => return Fit::Cannot("the callback is called for each item, and has no result for the whole stream"),
+    }
+    if stub.parameters.len() != callback.parameters.len() {
+        return Fit::Cannot("the numbers of arguments differ");
+    }
+    let pairs = stub.parameters.iter().zip(&callback.parameters);
+    let differ = |what: fn(&(&str, &str), &Parameter) -> bool| pairs.clone().any(|(ours, theirs)| what(ours, theirs));
+    if differ(|ours, theirs| ours.1 != theirs.ty) {
+        return Fit::Differs("the types of the arguments");
+    }
+    if differ(|ours, theirs| ours.0 != theirs.name) {
+        return Fit::Differs("the names of the arguments");
+    }
+    // A stream's items have no results; what fails has an error type, though, which the report shows.
+    let results = stub.kind != Kind::Items || stub.result != "()";
+    if results && stub.result != callback.result {
+        return Fit::Differs("the types of the results");
+    }
+    Fit::Fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parameters = &'static [(&'static str, &'static str)];
+
+    fn signature(kind: Kind, parameters: Parameters, result: &'static str) -> Signature {
+        Signature { text: "", kind, parameters, result }
+    }
+
+    fn fits(stub: (Kind, Parameters, &'static str), callback: (Kind, Parameters, &'static str)) -> Fit {
+        let contract = signature(callback.0, callback.1, callback.2).contract();
+        fit(&signature(stub.0, stub.1, stub.2), &contract)
+    }
+
+    const A: Parameters = &[("a", "i64")];
+
+    #[test]
+    fn the_same_fits_and_texts_that_differ_are_told() {
+        assert_eq!(fits((Kind::Call, A, "i64"), (Kind::Call, A, "i64")), Fit::Fits);
+        for (stub, differs) in [
+            ((Kind::Call, &[("a", "u64")][..], "i64"), "the types of the arguments"),
+            ((Kind::Call, &[("b", "i64")][..], "i64"), "the names of the arguments"),
+            ((Kind::Call, A, "u64"), "the types of the results"),
+        ] {
+            assert_eq!(fits(stub, (Kind::Call, A, "i64")), Fit::Differs(differs));
+        }
+    }
+
+    #[test]
+    fn numbers_of_arguments_and_kinds_have_to_agree() {
+        let cannot = |stub, callback| assert!(matches!(fits(stub, callback), Fit::Cannot(_)), "{stub:?} {callback:?}");
+        cannot((Kind::Call, &[], "()"), (Kind::Call, A, "()"));
+        cannot((Kind::Call, A, "u8"), (Kind::Results, A, "u8"));
+        cannot((Kind::Results, A, "u8"), (Kind::Call, A, "u8"));
+        cannot((Kind::Call, A, "()"), (Kind::Incoming, A, "()"));
+        cannot((Kind::Incoming, A, "u8"), (Kind::Call, A, "u8"));
+        cannot((Kind::Items, A, "()"), (Kind::Results, A, "()"));
+    }
+
+    #[test]
+    fn a_stream_without_a_result_fits_whatever_takes_its_items() {
+        assert_eq!(fits((Kind::Items, A, "()"), (Kind::Call, A, "u8")), Fit::Fits);
+        assert_eq!(fits((Kind::Items, A, "()"), (Kind::Incoming, A, "Summary")), Fit::Fits);
+    }
+}

@@ -51,9 +51,10 @@ mod global;
 
 pub use daffi_core::{
     node::{
-        BackgroundCall, BroadcastCall, Call, CallError, CallbackInfo, Context, Event, Events, Fallible, JoinError,
-        Never, Node, NodeInfo, NodeReply, OnError, OneWayCall, Op, PeriodCall, ReceiverReport, Retry, Schedule,
-        ScheduledCall, Service, Source, StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError, fallible,
+        BackgroundCall, BroadcastCall, Call, CallError, CallbackInfo, Context, Dynamic, DynamicCall, Event, Events,
+        Fallible, JoinError, Never, Node, NodeInfo, NodeReply, OnError, OneWayCall, Op, PeriodCall, ReceiverReport,
+        Retry, Schedule, ScheduledCall, Service, Source, StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError,
+        WrongType, fallible,
     },
     transport::memory::Network,
     wire::{

@@ -85,6 +85,12 @@ pub struct Call<T, E = Never> {
     codec: Codec<T, E>,
 }
 
+impl<T, E> Call<T, E> {
+    pub(super) const fn new(request: Request, codec: Codec<T, E>) -> Self {
+        Self { request, codec }
+    }
+}
+
 impl<T: Send + 'static, E: Send + 'static> Call<T, E> {
     options!(common);
     options!(timeout);
@@ -122,6 +128,12 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for Call<T, E> {
 pub struct BackgroundCall<T, E = Never> {
     pub(super) request: Request,
     codec: Codec<T, E>,
+}
+
+impl<T, E> BackgroundCall<T, E> {
+    pub(super) const fn new(request: Request, codec: Codec<T, E>) -> Self {
+        Self { request, codec }
+    }
 }
 
 impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
@@ -243,6 +255,12 @@ pub struct NodeReply<T, E = Never> {
     pub result: Result<T, CallError<E>>,
 }
 
+impl<T, E> BroadcastCall<T, E> {
+    pub(super) const fn new(request: Request, codec: Codec<T, E>) -> Self {
+        Self { request, codec }
+    }
+}
+
 impl<T: Send + 'static, E: Send + 'static> BroadcastCall<T, E> {
     options!(common);
     options!(timeout);
@@ -277,7 +295,7 @@ pub const fn call<T, E>(
     value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> Call<T, E> {
-    Call { request: Request::of(stub, args), codec: Codec::new(value, error) }
+    Call::new(Request::of(stub, args), Codec::new(value, error))
 }
 
 /// A BG call, for the macros.
@@ -287,7 +305,7 @@ pub const fn background<T, E>(
     value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> BackgroundCall<T, E> {
-    BackgroundCall { request: Request::of(stub, args), codec: Codec::new(value, error) }
+    BackgroundCall::new(Request::of(stub, args), Codec::new(value, error))
 }
 
 /// A BG call without return, for the macros.
@@ -302,5 +320,5 @@ pub const fn broadcast<T, E>(
     value: fn(&[u8]) -> Result<T, DecodeError>,
     error: fn(&[u8]) -> Result<E, DecodeError>,
 ) -> BroadcastCall<T, E> {
-    BroadcastCall { request: Request::of(stub, args), codec: Codec::new(value, error) }
+    BroadcastCall::new(Request::of(stub, args), Codec::new(value, error))
 }

@@ -7,6 +7,7 @@ mod client;
 mod context;
 mod contract;
 mod directory;
+mod dynamic;
 mod error;
 mod event;
 mod invoke;
@@ -36,6 +37,7 @@ pub use self::{
     callback::{Callback, Definition, Service},
     context::Context,
     directory::{CallbackInfo, NodeInfo},
+    dynamic::{Dynamic, DynamicCall, WrongType},
     error::{CallError, JoinError, Never},
     event::{Event, Events, StreamEnded},
     join::Builder,
@@ -207,6 +209,11 @@ impl Node {
             let _ = link.control.send(ToController::Offer { offers });
         }
         Ok(())
+    }
+
+    /// A call by name, without a stub, through this node: `node.call("add").arg(1).arg(2)`.
+    pub fn call(&self, callback: impl Into<String>) -> DynamicCall {
+        DynamicCall::new(callback.into()).on(self)
     }
 
     /// The schedules that run here.

@@ -175,6 +175,16 @@ impl EncodedArgs {
         Self(Ok(Payload::new()))
     }
 
+    /// Those that were encoded already, as a list.
+    pub(crate) fn of(list: Vec<u8>) -> Self {
+        Self(Ok(list.into()))
+    }
+
+    /// Those that could not be encoded.
+    pub(crate) const fn failed(message: String) -> Self {
+        Self(Err(EncodeError(message)))
+    }
+
     /// The payload, if there is one that can be sent.
     pub(crate) fn into_payload(self) -> Result<Payload, CallError> {
         let payload = self.0.map_err(|EncodeError(message)| CallError::Encode { message })?;

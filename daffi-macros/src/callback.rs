@@ -1,23 +1,28 @@
-//! `#[callback]`: the user's function, and beside it the entry by which a node finds and calls it.
+//! `#[callback]` on a function: the user's function, and beside it the entry by which a node finds and calls it.
 //!
 //! The entry lives in a struct of the function's name. Functions and braced structs have different namespaces, so
 //! `use module::add` brings both, and `callbacks![add]` finds the entry through the name alone. The struct has no
 //! associated types: a private type there would not compile under a `pub fn`.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
-use syn::ext::IdentExt;
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Signature, Type};
 
-use crate::declaration::Declaration;
-use crate::decoding::Decoding;
+use crate::callback_options::CallbackOptions;
+use crate::contract;
+use crate::declaration::{Declaration, Item};
 use crate::errors::Errors;
-use crate::modifier::Word;
-use crate::signature::{Checked, Output, Side};
-use crate::types::is_byte_vec;
+use crate::invoke::handler;
+use crate::name;
+use crate::service;
+use crate::signature::{Checked, Kind, Side, location};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    if Item::of(&item) == Item::Impl {
+        return service::expand(arguments, item);
+    }
     let mut errors = Errors::default();
-    check_options(arguments, &mut errors);
+    let options = CallbackOptions::parse(arguments, &mut errors);
     let declaration = match Declaration::parse("callback", item.clone()) {
         Ok(declaration) => declaration,
         Err(error) => {
@@ -26,34 +31,55 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             return quote! { #errors #item };
         }
     };
-    let checked = Checked::new(Side::Callback, &declaration.signature, &mut errors);
+    let checked = check(Side::Callback, &options, &declaration, &mut errors);
+    let name = name::on_the_wire(&declaration.signature.ident, options.name.as_ref(), None, &mut errors);
+    let function = function(&declaration);
+    if !errors.is_empty() {
+        let errors = errors.into_items();
+        return quote! { #errors #function };
+    }
+    let entry = entry(&declaration, &checked, &name, &options);
+    quote! { #function #entry }
+}
+
+/// What is asked of a callback, be it a function or a method.
+pub(crate) fn check(side: Side, options: &CallbackOptions, declaration: &Declaration, errors: &mut Errors) -> Checked {
+    let checked = Checked::new(side, &declaration.signature, errors);
     if declaration.body.is_none() {
         errors.push(
             &declaration.signature,
             "a callback needs a body; a stub for a function of another process is a `#[fetcher]`",
         );
     }
-    let function = function(&declaration);
-    if !errors.is_empty() {
-        let errors = errors.into_items();
-        return quote! { #errors #function };
+    if let (Some(inline), Kind::Incoming) = (&options.inline, checked.kind()) {
+        let message = "`inline` is for what takes microseconds, and a stream takes as long as it flows: remove it";
+        errors.push(inline, message);
     }
-    let entry = entry(&declaration, &checked);
-    quote! { #function #entry }
+    checked
 }
 
-fn check_options(arguments: TokenStream, errors: &mut Errors) {
-    match Word::parse_all(arguments) {
-        Ok(words) => {
-            for word in &words {
-                let message = format!(
-                    "unknown option `{}`: `#[callback]` takes no options; an execution modifier stands at the fetcher",
-                    word.name
-                );
-                errors.push(word, message);
+/// What a node knows of a callback. `of` is the type whose method it is.
+pub(crate) fn description(
+    signature: &Signature,
+    of: Option<&Type>,
+    checked: &Checked,
+    name: &str,
+    options: &CallbackOptions,
+) -> TokenStream {
+    let described = checked.describe(signature, checked.kind());
+    let location = location(signature);
+    let (functions, handler) = handler(signature, of, checked);
+    quote! {
+        {
+            #functions
+            ::daffi::__private::Callback {
+                name: #name,
+                signature: #described,
+                #location
+                options: #options,
+                handler: #handler,
             }
         }
-        Err(error) => errors.add(syn::Error::new(error.span(), "`#[callback]` takes no options")),
     }
 }
 
@@ -66,102 +92,27 @@ fn function(declaration: &Declaration) -> TokenStream {
     }
 }
 
-fn entry(declaration: &Declaration, checked: &Checked) -> TokenStream {
+fn entry(declaration: &Declaration, checked: &Checked, name: &str, options: &CallbackOptions) -> TokenStream {
     let Declaration { visibility, signature, .. } = declaration;
     let ident = &signature.ident;
-    let name = ident.unraw().to_string();
-    let description = checked.fingerprint(signature, "Call");
-    let (kind, invoke) = invoke(ident, signature.asyncness.is_some(), checked);
+    let description = description(signature, None, checked, name, options);
+    let allowances = contract::allowances();
+    let contract = contract::signature(&contract::of_function(ident.span()), checked);
     quote! {
         #[doc(hidden)]
         #[allow(non_camel_case_types, dead_code, unreachable_pub)]
         #visibility struct #ident {}
 
+        #allowances
+        impl #ident { #contract }
+
         #[allow(deprecated)]
         impl ::daffi::__private::Definition for #ident {
-            const CALLBACK: ::daffi::__private::Callback = {
-                #invoke
-                ::daffi::__private::Callback {
-                    name: #name,
-                    signature: ::daffi::__private::Signature { #description },
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                    options: ::daffi::__private::CallbackOptions {
-                        inline: false,
-                        no_cancel: false,
-                        limit: ::core::option::Option::None,
-                    },
-                    handler: ::daffi::__private::Handler::#kind(__daffi_invoke),
-                }
-            };
+            const CALLBACK: ::daffi::__private::Callback = #description;
         }
 
         ::daffi::__private::inventory::submit! { <#ident as ::daffi::__private::Definition>::CALLBACK }
     }
-}
-
-/// `Sync` or `Async`, and the functions that decode, call and answer.
-fn invoke(ident: &Ident, is_async: bool, checked: &Checked) -> (Ident, TokenStream) {
-    let decoding = Decoding::new(&checked.parameters);
-    let Decoding { decoder, pattern, arguments, .. } = &decoding;
-    let args = local("args");
-    let borrowed = if is_async { quote!(&#args) } else { quote!(#args) };
-    let decode = decoding.call(&borrowed);
-    let pending = is_async.then(|| quote!(.await));
-    let answer = answer(&quote! { #ident(#(#arguments),*) #pending }, &checked.output);
-    let body = quote! {
-        let #pattern = #decode?;
-        #answer
-    };
-    if !is_async {
-        let invoke = quote! {
-            #decoder
-            fn __daffi_invoke(_: &::daffi::__private::State, #args: &[u8]) -> ::daffi::__private::Outcome { #body }
-        };
-        return (format_ident!("Sync"), invoke);
-    }
-    // On the function's name, since that is what has to change when its future cannot be sent to another thread.
-    let boxed = quote_spanned! { ident.span()=> ::std::boxed::Box::pin(__daffi_run(#args)) };
-    let invoke = quote! {
-        #decoder
-        async fn __daffi_run(#args: ::daffi::__private::Payload) -> ::daffi::__private::Outcome { #body }
-        fn __daffi_invoke(
-            _: ::daffi::__private::State,
-            #args: ::daffi::__private::Payload,
-        ) -> ::daffi::__private::BoxFuture<::daffi::__private::Outcome> {
-            #boxed
-        }
-    };
-    (format_ident!("Async"), invoke)
-}
-
-/// Makes the outcome of what `call` returns.
-fn answer(call: &TokenStream, output: &Output) -> TokenStream {
-    let value = local("value");
-    let reply = reply(output, &value);
-    match (&output.value, &output.error) {
-        (None, None) => quote! { #call; ::daffi::__private::reply::<()>(&()) },
-        (Some(_), None) => quote! { let #value = #call; #reply },
-        (_, Some(error)) => quote! {
-            match #call {
-                ::core::result::Result::Ok(#value) => #reply,
-                ::core::result::Result::Err(#value) => ::daffi::__private::reply_error::<#error>(&#value),
-            }
-        },
-    }
-}
-
-fn reply(output: &Output, value: &Ident) -> TokenStream {
-    if output.value.as_ref().is_some_and(is_byte_vec) {
-        return quote! { ::daffi::__private::reply(::daffi::__private::BytesRef::new(&#value)) };
-    }
-    let ty = output.value_type();
-    quote! { ::daffi::__private::reply::<#ty>(&#value) }
-}
-
-/// A local that the user's code cannot see, nor be shadowed by.
-pub(crate) fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
 }
 
 #[cfg(test)]
@@ -175,14 +126,22 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_callback_becomes_itself_and_an_entry() {
+    fn a_callback_becomes_itself_and_an_entry() {
         let function = quote! { /** Adds. */ pub fn add(a: i64, b: i64) -> i64 { a + b } };
-        let expansion = expand(quote!(), function.clone());
+        let expansion = expand(quote!(name = "math.add", no_cancel), function.clone());
         let expected = quote! {
             #function
             #[doc(hidden)]
             #[allow(non_camel_case_types, dead_code, unreachable_pub)]
             pub struct add {}
+
+            #[allow(dead_code, deprecated, private_interfaces, unused_variables, unreachable_pub, clippy::all)]
+            impl add {
+                #[doc(hidden)]
+                pub fn __daffi_signature(a: i64, b: i64) -> ::daffi::__private::Returns<i64, ::daffi::Never> {
+                    ::core::unreachable!()
+                }
+            }
 
             #[allow(deprecated)]
             impl ::daffi::__private::Definition for add {
@@ -192,17 +151,26 @@ mod tests {
                     ) -> ::core::result::Result<(__A0, __A1,), ::daffi::__private::Failure> {
                         ::daffi::__private::decode_args::<(__A0, __A1,)>(args, 2)
                     }
-                    fn __daffi_invoke(args: &[u8]) -> ::daffi::__private::Outcome {
+                    fn __daffi_invoke(_: &::daffi::__private::State, args: &[u8],) -> ::daffi::__private::Outcome {
                         let (arg_0, arg_1,) = __daffi_decode::<i64, i64>(args)?;
                         let value = add(arg_0, arg_1);
                         ::daffi::__private::reply::<i64>(&value)
                     }
                     ::daffi::__private::Callback {
-                        name: "add",
-                        signature: "add(a: i64, b: i64) -> i64",
-                        parameters: 2,
+                        name: "math.add",
+                        signature: ::daffi::__private::Signature {
+                            text: "add(a: i64, b: i64) -> i64",
+                            kind: ::daffi::__private::Kind::Call,
+                            parameters: &[("a", "i64"), ("b", "i64")],
+                            result: "i64",
+                        },
                         file: ::core::file!(),
                         line: ::core::line!(),
+                        options: ::daffi::__private::CallbackOptions {
+                            inline: false,
+                            no_cancel: true,
+                            limit: ::core::option::Option::None
+                        },
                         handler: ::daffi::__private::Handler::Sync(__daffi_invoke),
                     }
                 };
@@ -214,36 +182,25 @@ mod tests {
     }
 
     #[test]
-    fn an_async_callback_runs_in_a_boxed_future() {
-        let expansion = expand(quote!(), quote! { async fn tidy() {} });
+    fn a_contract_is_made_of_what_travels_owned() {
+        let expansion =
+            expand(quote!(), quote! { fn f(cx: Context, a: &str, b: &[a::B]) -> Result<(), E> { todo!() } });
         assert_holds(
             &expansion,
             quote! {
-                async fn __daffi_run(args: ::daffi::__private::Payload) -> ::daffi::__private::Outcome {
-                    let ::daffi::__private::NoArgs {} =
-                        ::daffi::__private::decode_args::<::daffi::__private::NoArgs>(&args, 0)?;
-                    tidy().await;
-                    ::daffi::__private::reply::<()>(&())
-                }
+                pub fn __daffi_signature(a: ::std::string::String, b: ::std::vec::Vec<a::B>)
+                    -> ::daffi::__private::Returns<(), E>
             },
         );
-        assert_holds(&expansion, quote! { ::std::boxed::Box::pin(__daffi_run(args)) });
-        assert_holds(&expansion, quote! { ::daffi::__private::Handler::Async(__daffi_invoke) });
-    }
-
-    #[test]
-    fn a_result_answers_with_either_side() {
-        let expansion = expand(quote!(), quote! { fn read() -> Result<Vec<u8>, ReadError> { todo!() } });
+        let expansion = expand(quote!(), quote! { fn f(items: Incoming<&u8>) {} });
+        assert!(!expansion.to_string().contains("__daffi_signature"), "a mistake");
+        let expansion = expand(quote!(), quote! { fn f(items: Incoming<Frame>) -> u8 { 0 } });
         assert_holds(
             &expansion,
-            quote! {
-                match read() {
-                    ::core::result::Result::Ok(value) =>
-                        ::daffi::__private::reply(::daffi::__private::BytesRef::new(&value)),
-                    ::core::result::Result::Err(value) => ::daffi::__private::reply_error::<ReadError>(&value),
-                }
-            },
+            quote! { __daffi_signature(items: Frame) -> ::daffi::__private::Returns<u8, ::daffi::Never> },
         );
+        let expansion = expand(quote!(), quote! { fn f() -> impl Iterator<Item = u8> { 0..2 } });
+        assert_holds(&expansion, quote! { -> ::daffi::__private::ReturnsStream<u8, ::daffi::Never> });
     }
 
     #[test]
@@ -253,5 +210,11 @@ mod tests {
         assert_eq!(expansion.to_string().matches("compile_error").count(), 2);
         assert_holds(&expansion, function);
         assert!(!expansion.to_string().contains("submit"));
+    }
+
+    #[test]
+    fn what_takes_as_long_as_a_stream_is_not_inline() {
+        let expansion = expand(quote!(inline), quote! { fn f(items: Incoming<u8>) {} }).to_string();
+        assert!(expansion.contains("as long as it flows"), "{expansion}");
     }
 }

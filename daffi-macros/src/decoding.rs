@@ -7,8 +7,9 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::Type;
 
-use crate::callback::local;
-use crate::signature::{Parameter, tuple};
+use crate::invoke::local;
+use crate::parameters::Parameter;
+use crate::signature::tuple;
 use crate::types::{Kind, Shape};
 
 /// How the arguments come out of the message.

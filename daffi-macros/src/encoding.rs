@@ -8,7 +8,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::Type;
 
-use crate::signature::{Parameter, tuple};
+use crate::parameters::Parameter;
+use crate::signature::tuple;
 use crate::types::{Kind, Shape};
 
 /// The function that checks and encodes the arguments, and the call of it.

@@ -1,18 +1,25 @@
-//! `#[fetcher]`: reads the modifier and the declaration, and emits a stub, or all that is wrong with them.
+//! `#[fetcher]` on a function: reads the options and the declaration, and emits a stub, or all that is wrong with them.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::declaration::Declaration;
+use crate::client;
+use crate::contract::function_path;
+use crate::declaration::{Declaration, Item};
 use crate::errors::Errors;
+use crate::fetcher_options::FetcherOptions;
 use crate::modifier::Modifier;
+use crate::name;
 use crate::signature::{Checked, Side};
-use crate::stub::{placeholder, stub};
+use crate::stub::Stub;
 use crate::types::Shape;
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    if Item::of(&item) == Item::Trait {
+        return client::expand(arguments, item);
+    }
     let mut errors = Errors::default();
-    let modifier = Modifier::parse(arguments, &mut errors);
+    let options = FetcherOptions::parse(arguments, &mut errors);
     let declaration = match Declaration::parse("fetcher", item.clone()) {
         Ok(declaration) => declaration,
         Err(error) => {
@@ -21,42 +28,61 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             return quote! { #errors #item };
         }
     };
-    let checked = Checked::new(Side::Fetcher, &declaration.signature, &mut errors);
-    check(modifier, &declaration, &checked, &mut errors);
-    if !errors.is_empty() {
-        let errors = errors.into_items();
-        let placeholder = placeholder(modifier, &declaration, &checked);
-        return quote! { #errors #placeholder };
-    }
-    stub(modifier, &declaration, &checked)
-}
-
-/// What the modifier asks of the signature.
-fn check(modifier: Modifier, declaration: &Declaration, checked: &Checked, errors: &mut Errors) {
+    let checked = check(Side::Fetcher, &options, &declaration, &mut errors);
     if let Some(body) = &declaration.body {
         errors.push(body, "a fetcher has no body: end the line with `;`");
     }
+    let name = name::on_the_wire(&declaration.signature.ident, options.name.as_ref(), None, &mut errors);
+    let stub = Stub {
+        declaration: &declaration,
+        checked: &checked,
+        modifier: options.modifier(),
+        name: &name,
+        idempotent: options.idempotent.is_some(),
+        of: options.of.as_ref().map(function_path),
+        client: None,
+    };
+    if !errors.is_empty() {
+        let errors = errors.into_items();
+        let placeholder = stub.placeholder();
+        return quote! { #errors #placeholder };
+    }
+    stub.tokens()
+}
+
+/// What is asked of a stub, be it a function or a method of a client.
+pub(crate) fn check(side: Side, options: &FetcherOptions, declaration: &Declaration, errors: &mut Errors) -> Checked {
     let signature = &declaration.signature;
-    match modifier {
-        Modifier::OneWay if checked.output.value.is_some() || checked.output.error.is_some() => {
+    let checked = Checked::new(side, signature, errors);
+    let output = &checked.output;
+    match options.modifier() {
+        Modifier::Foreground => {}
+        modifier if output.results.is_some() => {
+            let what = if modifier == Modifier::Stream { "takes no stream of results" } else { "is one call" };
+            let message =
+                format!("a stream of results is asked of one node, and the modifier {what}: remove the modifier");
+            errors.push(&signature.output, message);
+        }
+        Modifier::OneWay if output.value.is_some() || output.error.is_some() => {
             let message = "nothing comes back from `BG(no_return)`: remove the return type, or use `BG`";
             errors.push(&signature.output, message);
         }
-        Modifier::Stream => check_stream(declaration, checked, errors),
         _ => {}
     }
+    if let (Some(idempotent), Some(_)) = (&options.idempotent, output.results) {
+        let message = "a stream of results may have been taken from already, so it is not made again by itself: remove \
+                       `idempotent`";
+        errors.push(idempotent, message);
+    }
+    if options.modifier() == Modifier::Stream {
+        check_item(declaration, &checked, errors);
+    }
+    checked
 }
 
-fn check_stream(declaration: &Declaration, checked: &Checked, errors: &mut Errors) {
+fn check_item(declaration: &Declaration, checked: &Checked, errors: &mut Errors) {
     let signature = &declaration.signature;
-    if checked.output.value.is_some() {
-        errors.push(
-            &signature.output,
-            "a stream answers with its report, not with a value per item: remove the return type, or return \
-             `Result<(), E>`",
-        );
-    }
-    if signature.inputs.len() != 1 {
+    if checked.parameters.order.len() != 1 {
         let message = "a `STREAM` fetcher has exactly one parameter, its item: make the item a tuple or a struct";
         if signature.inputs.is_empty() {
             errors.push(signature, message);
@@ -64,7 +90,7 @@ fn check_stream(declaration: &Declaration, checked: &Checked, errors: &mut Error
             errors.push(&signature.inputs, message);
         }
     }
-    for parameter in &checked.parameters {
+    for parameter in checked.travel() {
         if Shape::of(&parameter.ty).borrowed {
             errors.push(&parameter.ty, "an item is owned, since it outlives the call: remove the `&`");
         }
@@ -79,7 +105,7 @@ mod tests {
     fn after_a_mistake_a_placeholder_has_the_builder_that_was_meant() {
         let expansion = expand(quote!(stream), quote! { fn f(item: u8); }).to_string();
         let placeholder = quote! {
-            fn f(__source_0: impl ::core::marker::Sized) -> ::daffi::StreamCall<::daffi::Never>
+            fn f(__source_0: impl ::core::marker::Sized) -> ::daffi::StreamCall<(), ::daffi::Never>
             { ::core::unreachable!() }
         };
         assert!(expansion.contains("compile_error"), "{expansion}");
@@ -94,7 +120,11 @@ mod tests {
             (quote!(STREAM), quote! { fn f(); }),
             (quote!(STREAM), quote! { fn f(a: u8, b: u8); }),
             (quote!(STREAM), quote! { fn f(a: &u8); }),
-            (quote!(STREAM), quote! { fn f(a: u8) -> Result<u8, E>; }),
+            (quote!(STREAM), quote! { fn f(a: u8) -> impl Stream<Item = u8>; }),
+            (quote!(BROADCAST), quote! { fn f() -> impl Iterator<Item = u8>; }),
+            (quote!(BG), quote! { fn f() -> Result<impl Iterator<Item = u8>, E>; }),
+            (quote!(idempotent), quote! { fn f() -> impl Iterator<Item = u8>; }),
+            (quote!(name = "a b"), quote! { fn f(); }),
         ] {
             let expansion = expand(modifier, item).to_string();
             assert_eq!(expansion.matches("compile_error").count(), 1, "{expansion}");

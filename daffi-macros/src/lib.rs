@@ -7,16 +7,27 @@
 use proc_macro::TokenStream;
 
 mod callback;
+mod callback_options;
+mod client;
+mod contract;
 mod declaration;
 mod decoding;
 mod encoding;
 mod errors;
 mod fetcher;
+mod fetcher_options;
+mod invoke;
 mod modifier;
+mod name;
+mod normal;
+mod output;
+mod parameters;
+mod service;
 mod signature;
 mod stub;
 mod tidy;
 mod types;
+mod words;
 
 /// Offers a function to other processes, under its own name.
 ///

@@ -6,7 +6,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{GenericArgument, PathArguments, PathSegment, Type};
+use syn::{GenericArgument, Path, PathArguments, PathSegment, Type, TypeImplTrait, TypeParamBound};
 
 /// How a parameter is spelled: `T` or `&T`, and what `T` is.
 pub(crate) struct Shape<'a> {
@@ -70,6 +70,58 @@ pub(crate) fn returned(ty: &Type) -> Returned<'_> {
     }
 }
 
+/// What an `impl Stream<Item = T>` or `impl Iterator<Item = T>` says of its items.
+pub(crate) enum Items<'a> {
+    Of(&'a Type),
+    /// The trait stands without them.
+    Unnamed(&'a Path),
+    /// It is neither.
+    None,
+}
+
+impl<'a> Items<'a> {
+    pub(crate) fn of(ty: &'a TypeImplTrait) -> Self {
+        for bound in &ty.bounds {
+            let TypeParamBound::Trait(bound) = bound else { continue };
+            let Some(segment) = bound.path.segments.last() else { continue };
+            if segment.ident != "Stream" && segment.ident != "Iterator" {
+                continue;
+            }
+            let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+                return Self::Unnamed(&bound.path);
+            };
+            let item = arguments.args.iter().find_map(|argument| match argument {
+                GenericArgument::AssocType(assoc) if assoc.ident == "Item" => Some(&assoc.ty),
+                _ => None,
+            });
+            return item.map_or(Self::Unnamed(&bound.path), Self::Of);
+        }
+        Self::None
+    }
+}
+
+/// A parameter that is the context of the call: `Context` or `&Context`, by whatever path.
+pub(crate) fn is_context(ty: &Type) -> bool {
+    let behind = match peel(ty) {
+        Type::Reference(reference) => &reference.elem,
+        other => other,
+    };
+    last_segment(behind).is_some_and(|segment| segment.ident == "Context" && segment.arguments.is_none())
+}
+
+/// A parameter that is the stream itself: `Incoming<T>`, by whatever path, owned or not, with its `T` if there is one.
+pub(crate) fn incoming(ty: &Type) -> Option<Option<&Type>> {
+    let behind = match peel(ty) {
+        Type::Reference(reference) => &reference.elem,
+        other => other,
+    };
+    let segment = last_segment(behind).filter(|segment| segment.ident == "Incoming")?;
+    Some(match type_arguments(segment).as_slice() {
+        [item] => Some(item),
+        _ => None,
+    })
+}
+
 /// `Vec<u8>`, by whatever path.
 pub(crate) fn is_byte_vec(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|segment| {
@@ -103,8 +155,12 @@ pub(crate) struct Contents {
 
 impl Contents {
     pub(crate) fn of(ty: &Type) -> Self {
+        Self::of_tokens(ty)
+    }
+
+    pub(crate) fn of_tokens(tokens: impl ToTokens) -> Self {
         let mut found = Self::default();
-        found.scan(ty.to_token_stream());
+        found.scan(tokens.to_token_stream());
         found
     }
 
@@ -206,6 +262,22 @@ mod tests {
         assert!(matches!(returned(&bare), Returned::Alias(None)));
         let plain: Type = parse_quote!(Option<Result<i64, Error>>);
         assert!(matches!(returned(&plain), Returned::Plain(_)));
+    }
+
+    #[test]
+    fn context_and_stream_are_told_by_their_last_segment() {
+        for (ty, is) in [
+            (parse_quote!(Context), true),
+            (parse_quote!(&daffi::Context), true),
+            (parse_quote!(Context<u8>), false),
+            (parse_quote!(Option<Context>), false),
+        ] {
+            assert_eq!(is_context(&ty), is, "{}", tidy(ty));
+        }
+        let item = |ty: Type| incoming(&ty).map(|item| item.map(tidy));
+        assert_eq!(item(parse_quote!(daffi::Incoming<Frame>)), Some(Some("Frame".into())));
+        assert_eq!(item(parse_quote!(&Incoming)), Some(None));
+        assert_eq!(item(parse_quote!(Vec<Incoming<Frame>>)), None);
     }
 
     #[test]

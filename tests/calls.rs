@@ -5,6 +5,12 @@
 
 mod common;
 
+#[path = "calls/choosing.rs"]
+mod choosing;
+#[path = "calls/contracts.rs"]
+mod contracts;
+#[path = "calls/dynamic.rs"]
+mod dynamic;
 #[path = "calls/failures.rs"]
 mod failures;
 #[path = "calls/modifiers.rs"]
@@ -15,6 +21,8 @@ mod payloads;
 mod pipelines;
 #[path = "calls/probe.rs"]
 mod probe;
+#[path = "calls/retries.rs"]
+mod retries;
 #[path = "calls/routing.rs"]
 mod routing;
 #[path = "calls/schedules.rs"]

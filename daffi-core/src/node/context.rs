@@ -203,16 +203,29 @@ pub fn context() -> Context {
     Context { scope, call }
 }
 
-/// The node that a call goes through: the one it names, else the one whose callback is running here, else the process's
-/// first.
-pub(crate) fn node_for(named: Option<Arc<Inner>>) -> Result<(Arc<Inner>, Option<Scope>), CallError> {
-    let scope = Scope::current();
-    let node = match (named, &scope) {
-        (Some(node), _) => node,
-        (None, Some(scope)) => scope.node.clone(),
-        (None, None) => lock().upgrade().ok_or(CallError::NotStarted)?,
-    };
-    Ok((node, scope))
+/// Where a call is made: what it inherits, and the node it goes through unless it names one.
+///
+/// A call is made when its future is first polled, and belongs to the callback whose task polls it. In a task that belongs to none,
+/// it belongs to the callback that made the future: `tokio::spawn(add(1, 2).into_future())` stays with its callback.
+#[derive(Debug)]
+pub(crate) struct Place(Option<Scope>);
+
+impl Place {
+    pub(crate) fn here() -> Self {
+        Self(Scope::current())
+    }
+
+    /// The node that a call goes through: the one it names, else the one whose callback is running here, else the process's
+    /// first.
+    pub(crate) fn resolve(self, named: Option<Arc<Inner>>) -> Result<(Arc<Inner>, Option<Scope>), CallError> {
+        let scope = Scope::current().or(self.0);
+        let node = match (named, &scope) {
+            (Some(node), _) => node,
+            (None, Some(scope)) => scope.node.clone(),
+            (None, None) => lock().upgrade().ok_or(CallError::NotStarted)?,
+        };
+        Ok((node, scope))
+    }
 }
 
 /// Makes this the node that calls go through when nothing else is said, unless there is one.

@@ -9,7 +9,7 @@ use super::{
     Inner,
     call::NodeReply,
     choice::Choice,
-    context::{Scope, node_for},
+    context::{Place, Scope},
     contract::Stub,
     directory::{Audience, Target},
     error::CallError,
@@ -136,8 +136,8 @@ impl Drop for Sent {
 }
 
 impl Outgoing {
-    pub(crate) fn new(request: Request, default: DefaultTimeout) -> Result<Self, CallError> {
-        let (node, scope) = node_for(request.node.clone())?;
+    pub(crate) fn new(request: Request, default: DefaultTimeout, place: Place) -> Result<Self, CallError> {
+        let (node, scope) = place.resolve(request.node.clone())?;
         let began = Instant::now();
         let timeout = request.timeout.or(match default {
             DefaultTimeout::OfNode => Some(node.call_timeout),

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Inner,
     call::options,
-    context::node_for,
+    context::Place,
     contract::Stub,
     error::{CallError, Never},
     outgoing::{Codec, DefaultTimeout, Outgoing, Request},
@@ -77,7 +77,7 @@ impl<T: Send + 'static, E: std::fmt::Display + Send + 'static> ScheduledCall<T, 
     /// [`CallError`], if there is no node to run it or the arguments cannot be encoded.
     pub fn start(self) -> Op<Result<Schedule, CallError>> {
         let Self { call: PeriodCall { request, codec }, times } = self;
-        let started = request.check().and_then(|()| node_for(request.node.clone())).map(|(node, _)| {
+        let started = request.check().and_then(|()| Place::here().resolve(request.node.clone())).map(|(node, _)| {
             // A schedule outlives the callback that starts it: it takes over neither its deadline nor its cancellation.
             let request = Request { node: Some(node.clone()), ..request };
             begin(&node, request, codec, times)
@@ -219,7 +219,7 @@ async fn run<T, E: std::fmt::Display>(shared: &Shared, request: &Request, codec:
     while let Some(next) = times.next(began, &mut turn, shared) {
         tokio::time::sleep_until(next).await;
         shared.fired.fetch_add(1, Ordering::Relaxed);
-        let result = match Outgoing::new(request.clone(), DefaultTimeout::OfNode) {
+        let result = match Outgoing::new(request.clone(), DefaultTimeout::OfNode, Place::here()) {
             Ok(outgoing) => outgoing.one(codec).await.map(drop).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };

@@ -19,7 +19,7 @@ pub use self::{
 };
 use super::{
     call::options,
-    context::{Scope, node_for},
+    context::{Place, Scope},
     contract::Stub,
     error::{CallError, Never},
     outgoing::{Codec, Request},
@@ -103,11 +103,9 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { request, source, codec, options } = self;
-        let (node, scope) = match node_for(request.node.clone()) {
-            Ok(found) => found,
-            Err(error) => return Op::new(async { Err(error.widen()) }),
-        };
+        let place = Place::here();
         Op::new(async move {
+            let (node, scope) = place.resolve(request.node.clone()).map_err(CallError::widen)?;
             // Dropping this future cancels the task, and with it the stream.
             let cancelled = CancellationToken::new();
             let _guard = cancelled.clone().drop_guard();

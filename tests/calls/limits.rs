@@ -1,0 +1,157 @@
+//! How many runs of a callback there may be at a time, and what becomes of the rest.
+
+use std::time::Duration;
+
+use daffi::{CallError, Retry, callback, callbacks, fetcher};
+use futures_util::future::join_all;
+
+use crate::{
+    common::soon,
+    pair,
+    probe::{Guard, Probe, held},
+    served,
+    stubs::fg,
+};
+
+/// One runs, two wait.
+#[callback(name = "limited", limit = 1, queue = 2)]
+async fn limited_callback(key: u64) -> u64 {
+    let _guard = Guard::new(key, "limited");
+    held(key).await;
+    key
+}
+
+#[callback(name = "limited_blocking", limit = 2, queue = 0)]
+fn limited_blocking_callback(key: u64) -> u64 {
+    let _guard = Guard::new(key, "limited");
+    tokio::runtime::Handle::current().block_on(held(key));
+    key
+}
+
+#[fetcher]
+async fn limited(key: u64) -> u64;
+
+#[fetcher]
+async fn limited_blocking(key: u64) -> u64;
+
+#[fetcher(STREAM, name = "limited")]
+async fn limited_stream(key: u64);
+
+/// Calls it so often; the call that was refused, and the others.
+macro_rules! calls {
+    ($call:ident, $count:expr, $probe:expr, $pair:expr) => {
+        (0..$count).map(|_| tokio::spawn($call($probe.key).on(&$pair.caller).into_future())).collect::<Vec<_>>()
+    };
+}
+
+#[tokio::test]
+async fn so_many_run_so_many_wait_and_the_next_is_refused() {
+    let mut probe = Probe::new();
+    let pair = pair(callbacks![limited_callback]).await;
+    let calls = calls!(limited, 4, probe, pair);
+    assert_eq!(probe.told().await, "limited began");
+    // Which of them is refused is for the network to say.
+    let mut ended = futures_util::stream::FuturesUnordered::from_iter(calls);
+    let refused = soon(futures_util::StreamExt::next(&mut ended)).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(refused, CallError::Full { node: "server".into(), running: 1, waiting: 2 });
+    assert!(refused.is_retryable(), "it surely did not run");
+    assert!(probe.told_already().is_empty(), "only one runs");
+    probe.open();
+    for ended in soon(join_all(ended)).await {
+        assert_eq!(ended.unwrap(), Ok(probe.key));
+    }
+    for told in ["limited is gone", "limited began", "limited is gone", "limited began", "limited is gone"] {
+        assert_eq!(probe.told().await, told);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_without_a_queue_refuses_at_once_and_a_retry_gets_its_turn() {
+    let mut probe = Probe::new();
+    let pair = pair(callbacks![limited_blocking_callback]).await;
+    let calls = calls!(limited_blocking, 2, probe, pair);
+    probe.hears(&["limited began"]).await;
+    assert_eq!(probe.told().await, "limited began");
+    let refused = limited_blocking(probe.key).on(&pair.caller).await.unwrap_err();
+    assert_eq!(refused, CallError::Full { node: "server".into(), running: 2, waiting: 0 });
+
+    let retry = Retry::times(1_000).pauses(Duration::from_millis(1), Duration::from_millis(5));
+    let again = tokio::spawn(limited_blocking(probe.key).retry(retry).on(&pair.caller).into_future());
+    probe.open();
+    for call in calls.into_iter().chain([again]) {
+        assert_eq!(soon(call).await.unwrap(), Ok(probe.key));
+    }
+}
+
+#[tokio::test]
+async fn who_stops_waiting_never_runs_and_makes_room() {
+    let mut probe = Probe::new();
+    let pair = pair(callbacks![limited_callback, served::add]).await;
+    let running = calls!(limited, 1, probe, pair);
+    assert_eq!(probe.told().await, "limited began");
+    let waiting = calls!(limited, 2, probe, pair);
+    // Refused means that both of them wait.
+    let full = |call: Result<u64, CallError>| matches!(call, Err(CallError::Full { .. }));
+    let refused = async {
+        loop {
+            let call = limited(probe.key).timeout(Duration::from_millis(20)).on(&pair.caller);
+            if full(call.await) {
+                return;
+            }
+        }
+    };
+    soon(refused).await;
+    for call in waiting {
+        call.abort();
+    }
+    let timed_out = async {
+        loop {
+            let call = limited(probe.key).timeout(Duration::from_millis(20)).on(&pair.caller);
+            if matches!(call.await, Err(CallError::Timeout { .. })) {
+                return;
+            }
+        }
+    };
+    soon(timed_out).await;
+    probe.open();
+    for call in running {
+        assert_eq!(soon(call).await.unwrap(), Ok(probe.key));
+    }
+    assert_eq!(fg::add(1, 2).on(&pair.caller).await, Ok(3));
+    assert_eq!(probe.told().await, "limited is gone");
+    assert!(probe.told_already().is_empty(), "none of those that waited ran");
+}
+
+#[tokio::test]
+async fn a_stream_takes_one_place() {
+    let mut probe = Probe::new();
+    let pair = pair(callbacks![limited_callback]).await;
+    let stream = tokio::spawn(limited_stream([probe.key]).on(&pair.caller).into_future());
+    assert_eq!(probe.told().await, "limited began");
+    let call = limited(probe.key).timeout(Duration::from_millis(20)).on(&pair.caller);
+    assert!(matches!(call.await, Err(CallError::Timeout { .. })), "it waits");
+    probe.open();
+    assert!(soon(stream).await.unwrap().unwrap().is_complete());
+    assert_eq!(soon(limited(probe.key).on(&pair.caller).into_future()).await, Ok(probe.key));
+}
+
+/// How many blocking callbacks run at a time without a limit of their own.
+const MANY: usize = 200;
+
+#[tokio::test]
+async fn blocking_callbacks_do_not_hold_up_each_other_nor_anything_else() {
+    let mut probe = Probe::new();
+    let pair = pair(callbacks![served::hold_blocking, served::add, served::add_blocking]).await;
+    let key = probe.key;
+    let calls: Vec<_> =
+        (0..MANY).map(|_| tokio::spawn(fg::hold_blocking(key).on(&pair.caller).into_future())).collect();
+    for _ in 0..MANY {
+        assert_eq!(probe.told().await, "hold_blocking began");
+    }
+    assert_eq!(soon(fg::add(1, 2).on(&pair.caller).into_future()).await, Ok(3));
+    assert_eq!(soon(fg::add_blocking(1, 2).on(&pair.caller).into_future()).await, Ok(3));
+    probe.open();
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap(), Ok(key));
+    }
+}

@@ -7,6 +7,7 @@
 //!
 //! Programs use the facade crate `daffi`; this crate is for the controller, the facade and for tools.
 
+mod clock;
 pub mod link;
 pub mod node;
 pub mod transport;

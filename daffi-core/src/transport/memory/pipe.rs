@@ -1,4 +1,4 @@
-//! The streams of the in-memory network: a bounded pipe each, whose chunks take the link's delay to arrive.
+//! The streams of the in-memory network: a bounded pipe each, in which everything takes the link's time to arrive.
 
 use std::{
     collections::VecDeque,
@@ -6,80 +6,112 @@ use std::{
 };
 
 use bytes::Bytes;
+use fastrand::Rng;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 
-use super::{Condition, lock, lost, passable};
+use super::{
+    connection::{Gone, lost},
+    lock,
+    path::{PACKET, Path},
+};
 use crate::transport::{ConnectionLost, READ_CHUNKS, StreamLost};
 
 /// How much a stream holds between its two ends, like QUIC's stream window.
 const STREAM_WINDOW: usize = 1 << 20;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pipe {
-    state: Mutex<PipeState>,
-    /// The reader waits for chunks or an end, the writer for room or a stop.
+    path: Path,
+    state: Mutex<State>,
+    /// The reader waits for chunks or an end, the writer for room or a word of the reader.
     readable: Notify,
     writable: Notify,
 }
 
-#[derive(Debug, Default)]
-struct PipeState {
-    chunks: VecDeque<(Instant, Bytes)>,
+#[derive(Debug)]
+struct State {
+    chance: Rng,
+    /// What is on its way to the reader, in order, each with its arrival: nothing overtakes what is late.
+    sent: VecDeque<(Instant, Sent)>,
+    /// How many bytes of the window are taken.
     held: usize,
     finished: bool,
-    reset: bool,
-    stopped: bool,
-    drained: bool,
+    reset: Word,
+    /// What the reader tells the writer: that it wants no more, that it has read to the end.
+    stopped: Word,
+    drained: Word,
+}
+
+#[derive(Debug)]
+enum Sent {
+    Chunk(Bytes),
+    End,
+}
+
+/// Something that one end tells the other, once.
+#[derive(Debug, Clone, Copy, Default)]
+enum Word {
+    #[default]
+    Unsaid,
+    /// It arrives then, if it does.
+    Said(Option<Instant>),
 }
 
 /// The two ends of a new stream over a link. Each end fails once the side that holds it is gone.
-pub(super) fn ends(
-    condition: &watch::Receiver<Condition>,
-    sender_gone: &watch::Sender<Option<ConnectionLost>>,
-    receiver_gone: &watch::Sender<Option<ConnectionLost>>,
-) -> (SendStream, RecvStream) {
-    let pipe = Arc::new(Pipe::default());
-    let send = SendStream { pipe: pipe.clone(), condition: condition.clone(), gone: sender_gone.subscribe() };
-    let receive = RecvStream { pipe, condition: condition.clone(), gone: receiver_gone.subscribe() };
-    (send, receive)
+pub(super) fn ends(path: &Path, chance: Rng, sender: &Gone, receiver: &Gone) -> (SendStream, RecvStream) {
+    let state = State {
+        chance,
+        sent: VecDeque::new(),
+        held: 0,
+        finished: false,
+        reset: Word::Unsaid,
+        stopped: Word::Unsaid,
+        drained: Word::Unsaid,
+    };
+    let (readable, writable) = (Notify::new(), Notify::new());
+    let pipe = Arc::new(Pipe { path: path.clone(), state: state.into(), readable, writable });
+    let send = SendStream { pipe: pipe.clone(), gone: sender.subscribe() };
+    (send, RecvStream { pipe, gone: receiver.subscribe() })
 }
 
 /// The sending side of a stream.
 #[derive(Debug)]
 pub struct SendStream {
     pipe: Arc<Pipe>,
-    condition: watch::Receiver<Condition>,
     gone: watch::Receiver<Option<ConnectionLost>>,
 }
 
 impl SendStream {
     pub(in crate::transport) async fn write(&mut self, chunks: &mut [Bytes]) -> Result<(), StreamLost> {
+        let Self { pipe, gone } = self;
         for chunk in chunks {
             while !chunk.is_empty() {
-                let writable = self.pipe.writable.notified();
-                {
-                    let mut state = lock(&self.pipe.state);
-                    if let Some(lost) = &*self.gone.borrow() {
+                let writable = pipe.writable.notified();
+                let stopped = {
+                    let mut state = lock(&pipe.state);
+                    if let Some(lost) = &*gone.borrow() {
                         return Err(lost.clone().into());
                     }
-                    if state.stopped {
+                    if state.stopped.is_heard(&pipe.path) {
                         return Err(StreamLost::Stopped);
                     }
                     let room = STREAM_WINDOW.saturating_sub(state.held).min(chunk.len());
                     if room > 0 {
-                        let arrival = Instant::now() + self.condition.borrow().delay;
-                        state.held += room;
-                        state.chunks.push_back((arrival, chunk.split_to(room)));
-                        self.pipe.readable.notify_one();
+                        let piece = chunk.split_to(if pipe.path.is_lossy() { room.min(PACKET) } else { room });
+                        state.held += piece.len();
+                        state.send(&pipe.path, Sent::Chunk(piece));
+                        pipe.readable.notify_one();
                         continue;
                     }
-                }
+                    state.stopped.arrival()
+                };
                 tokio::select! {
                     () = writable => {}
-                    lost = lost(&mut self.gone) => return Err(lost.into()),
+                    () = pipe.path.arrive(stopped) => {}
+                    lost = lost(gone) => return Err(lost.into()),
                 }
             }
         }
@@ -87,41 +119,48 @@ impl SendStream {
     }
 
     pub(in crate::transport) fn finish(&mut self) {
-        lock(&self.pipe.state).finished = true;
-        self.pipe.readable.notify_one();
+        let mut state = lock(&self.pipe.state);
+        if !state.finished && !state.reset.is_said() {
+            state.finished = true;
+            state.send(&self.pipe.path, Sent::End);
+            self.pipe.readable.notify_one();
+        }
     }
 
     pub(in crate::transport) fn reset(&mut self) {
         let mut state = lock(&self.pipe.state);
-        if !state.finished {
-            state.reset = true;
-            state.chunks.clear();
+        if !state.finished && !state.reset.is_said() {
+            state.reset = state.say(&self.pipe.path);
             self.pipe.readable.notify_one();
         }
     }
 
     pub(in crate::transport) async fn settled(&mut self) -> Result<(), StreamLost> {
+        let Self { pipe, gone } = self;
         loop {
-            let writable = self.pipe.writable.notified();
-            {
-                let state = lock(&self.pipe.state);
+            let writable = pipe.writable.notified();
+            let (drained, stopped) = {
+                let state = lock(&pipe.state);
                 // What was delivered stays delivered, whatever happens to the connection afterwards.
-                if state.drained {
+                if state.drained.is_heard(&pipe.path) {
                     return Ok(());
                 }
-                if state.stopped {
+                if state.stopped.is_heard(&pipe.path) {
                     return Err(StreamLost::Stopped);
                 }
-                if state.reset {
+                if state.reset.is_said() {
                     return Err(StreamLost::Reset);
                 }
-                if let Some(lost) = &*self.gone.borrow() {
+                if let Some(lost) = &*gone.borrow() {
                     return Err(lost.clone().into());
                 }
-            }
+                (state.drained.arrival(), state.stopped.arrival())
+            };
             tokio::select! {
                 () = writable => {}
-                lost = lost(&mut self.gone) => return Err(lost.into()),
+                () = pipe.path.arrive(drained) => {}
+                () = pipe.path.arrive(stopped) => {}
+                lost = lost(gone) => return Err(lost.into()),
             }
         }
     }
@@ -137,78 +176,102 @@ impl Drop for SendStream {
 #[derive(Debug)]
 pub struct RecvStream {
     pipe: Arc<Pipe>,
-    condition: watch::Receiver<Condition>,
     gone: watch::Receiver<Option<ConnectionLost>>,
 }
 
 impl RecvStream {
     pub(in crate::transport) async fn read(&mut self, into: &mut Vec<Bytes>) -> Result<bool, StreamLost> {
+        let Self { pipe, gone } = self;
         loop {
-            let readable = self.pipe.readable.notified();
-            if let Some(lost) = &*self.gone.borrow() {
-                return Err(lost.clone().into());
-            }
-            let arrival = {
-                let mut state = lock(&self.pipe.state);
-                if state.reset {
+            let readable = pipe.readable.notified();
+            let (next, reset) = {
+                let mut state = lock(&pipe.state);
+                if let Some(lost) = &*gone.borrow() {
+                    return Err(lost.clone().into());
+                }
+                if state.reset.is_heard(&pipe.path) {
                     return Err(StreamLost::Reset);
                 }
-                let partitioned = self.condition.borrow().partitioned;
-                match state.chunks.front() {
-                    Some((arrival, _)) if *arrival <= Instant::now() && !partitioned => {
-                        let now = Instant::now();
-                        for _ in 0..READ_CHUNKS {
-                            match state.chunks.pop_front() {
-                                Some((arrival, chunk)) if arrival <= now => {
-                                    state.held -= chunk.len();
-                                    into.push(chunk);
-                                }
-                                Some(later) => {
-                                    state.chunks.push_front(later);
-                                    break;
-                                }
-                                None => break,
-                            }
+                if state.take(&pipe.path, into) {
+                    pipe.writable.notify_one();
+                    return Ok(true);
+                }
+                match state.sent.front() {
+                    Some((arrival, Sent::End)) if pipe.path.has(*arrival) => {
+                        if !state.drained.is_said() {
+                            state.drained = state.say(&pipe.path);
+                            pipe.writable.notify_one();
                         }
-                        self.pipe.writable.notify_one();
-                        return Ok(true);
-                    }
-                    Some((arrival, _)) => Some(*arrival),
-                    None if state.finished && !partitioned => {
-                        state.drained = true;
-                        self.pipe.writable.notify_one();
                         return Ok(false);
                     }
-                    None => None,
-                }
-            };
-            let arrived = async {
-                match arrival {
-                    Some(arrival) => {
-                        tokio::time::sleep_until(arrival).await;
-                        passable(&mut self.condition).await;
-                    }
-                    None if self.condition.borrow().partitioned => passable(&mut self.condition).await,
-                    None => std::future::pending().await,
+                    next => (next.map(|(arrival, _)| *arrival), state.reset.arrival()),
                 }
             };
             tokio::select! {
                 () = readable => {}
-                () = arrived => {}
-                lost = lost(&mut self.gone) => return Err(lost.into()),
+                () = pipe.path.arrive(next) => {}
+                () = pipe.path.arrive(reset) => {}
+                lost = lost(gone) => return Err(lost.into()),
             }
         }
     }
 
     pub(in crate::transport) fn stop(&mut self) {
-        lock(&self.pipe.state).stopped = true;
-        self.pipe.writable.notify_one();
+        let mut state = lock(&self.pipe.state);
+        // Of what has been read to the end there is nothing to refuse.
+        if !state.stopped.is_said() && !state.drained.is_said() {
+            state.stopped = state.say(&self.pipe.path);
+            self.pipe.writable.notify_one();
+        }
     }
 }
 
 impl Drop for RecvStream {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+impl State {
+    fn send(&mut self, path: &Path, sent: Sent) {
+        if let Some(arrival) = path.send(&mut self.chance) {
+            self.sent.push_back((arrival, sent));
+        }
+    }
+
+    fn say(&mut self, path: &Path) -> Word {
+        Word::Said(path.send(&mut self.chance))
+    }
+
+    /// Takes the chunks that have arrived, up to [`READ_CHUNKS`]; whether there were any.
+    fn take(&mut self, path: &Path, into: &mut Vec<Bytes>) -> bool {
+        let before = into.len();
+        while into.len() - before < READ_CHUNKS
+            && let Some((arrival, Sent::Chunk(_))) = self.sent.front()
+            && path.has(*arrival)
+            && let Some((_, Sent::Chunk(chunk))) = self.sent.pop_front()
+        {
+            self.held -= chunk.len();
+            into.push(chunk);
+        }
+        into.len() > before
+    }
+}
+
+impl Word {
+    const fn is_said(self) -> bool {
+        matches!(self, Self::Said(_))
+    }
+
+    fn is_heard(self, path: &Path) -> bool {
+        self.arrival().is_some_and(|arrival| path.has(arrival))
+    }
+
+    const fn arrival(self) -> Option<Instant> {
+        match self {
+            Self::Said(arrival) => arrival,
+            Self::Unsaid => None,
+        }
     }
 }
 
@@ -264,8 +327,63 @@ mod tests {
         let mut lost = near.open_uni().unwrap();
         lost.finish();
         let _held = far.accept_uni().await.unwrap();
-        network.cut("node");
+        network.link("node").cut();
         assert!(matches!(lost.settled().await, Err(StreamLost::Connection(ConnectionLost::Failed(_)))));
         assert_eq!(send.settled().await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_a_reset_a_refusal_and_an_acknowledgement_take_the_links_time() {
+        let network = Network::new();
+        let (near, far) = pair(&network).await;
+        network.links().delay(Duration::from_millis(30));
+        let start = Instant::now();
+        let mut ended = near.open_uni().unwrap();
+        ended.finish();
+        let mut receive = far.accept_uni().await.unwrap();
+        assert_eq!(receive.read(&mut Vec::new()).await, Ok(false));
+        assert_eq!(start.elapsed().as_millis(), 30);
+        assert_eq!(ended.settled().await, Ok(()));
+        assert_eq!(start.elapsed().as_millis(), 60);
+
+        drop(near.open_uni().unwrap());
+        let mut receive = far.accept_uni().await.unwrap();
+        assert_eq!(receive.read(&mut Vec::new()).await, Err(StreamLost::Reset));
+        assert_eq!(start.elapsed().as_millis(), 90);
+
+        let mut refused = near.open_uni().unwrap();
+        drop(far.accept_uni().await.unwrap());
+        let large = Bytes::from(vec![1; STREAM_WINDOW + 1]);
+        assert_eq!(refused.write(&mut [large]).await, Err(StreamLost::Stopped));
+        assert_eq!(start.elapsed().as_millis(), 120);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_lost_holds_up_its_own_stream_only_and_nothing_is_out_of_order() {
+        let network = Network::new().seed(1);
+        let (near, far) = pair(&network).await;
+        network.links().delay(Duration::from_millis(10)).loss(0.5);
+        let sent: Vec<u8> = (0..50 * PACKET).map(|at| (at / PACKET) as u8).collect();
+        let mut times = Vec::new();
+        for _ in 0..4 {
+            let mut send = near.open_uni().unwrap();
+            let mut receive = far.accept_uni().await.unwrap();
+            let start = Instant::now();
+            send.write(&mut [Bytes::from(sent.clone())]).await.unwrap();
+            send.finish();
+            let (mut chunks, mut arrivals) = (Vec::new(), Vec::new());
+            while receive.read(&mut chunks).await.unwrap() {
+                arrivals.push(start.elapsed().as_millis());
+            }
+            assert_eq!(chunks.concat(), sent);
+            assert!(chunks.iter().all(|chunk| chunk.len() <= PACKET));
+            // 10 ms, and the probe time-outs of the packet that was lost most often so far.
+            let known =
+                [10, 56, 148, 332, 700].into_iter().chain((1_436..).step_by(1_250).take(20)).collect::<Vec<_>>();
+            assert!(arrivals.is_sorted() && arrivals.iter().all(|arrival| known.contains(arrival)), "{arrivals:?}");
+            times.push(arrivals);
+        }
+        times.dedup();
+        assert!(times.len() > 1, "each stream has its own chance: {times:?}");
     }
 }

@@ -23,6 +23,7 @@ use super::{
     session::{self, Target, TokenSource},
 };
 use crate::{
+    clock::Clock,
     transport::{DEFAULT_PORT, JoinToken, memory},
     wire::{limits, name},
 };
@@ -154,9 +155,9 @@ impl Builder {
     fn prepare(self) -> Result<(Node, oneshot::Receiver<Result<(), JoinError>>), JoinError> {
         let name = self.name.unwrap_or_else(made_up_name);
         name::check(&name).map_err(|source| JoinError::InvalidName { name: name.clone(), source })?;
-        let runtimes = match self.target {
-            Target::Quic { .. } => Runtimes::own(&name).map_err(JoinError::Thread)?,
-            Target::Memory { .. } => Runtimes::current(),
+        let (runtimes, clock) = match &self.target {
+            Target::Quic { .. } => (Runtimes::own(&name).map_err(JoinError::Thread)?, Clock::System),
+            Target::Memory { network, .. } => (Runtimes::current(), network.clock()),
         };
         let registry = Registry::default();
         let functions = self.callbacks.unwrap_or_else(Served::of_program);
@@ -171,6 +172,7 @@ impl Builder {
         let inner = Arc::new(Inner {
             name,
             runtimes,
+            clock,
             registry,
             directory: watch::Sender::default(),
             link: RwLock::default(),

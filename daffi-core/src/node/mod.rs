@@ -55,7 +55,7 @@ use self::{
     runtime::Runtimes,
     session::Link,
 };
-use crate::wire::control::ToController;
+use crate::{clock::Clock, wire::control::ToController};
 
 /// A node that has joined. Clones are the same node; when the last is dropped, it leaves without waiting for what runs.
 #[derive(Debug, Clone)]
@@ -80,6 +80,8 @@ impl Drop for Handle {
 pub(crate) struct Inner {
     name: String,
     runtimes: Runtimes,
+    /// What schedules at given times and the stamps of items go by.
+    clock: Clock,
     registry: Registry,
     directory: watch::Sender<Directory>,
     link: RwLock<Option<Arc<Link>>>,

@@ -26,6 +26,7 @@ use super::{
     runtime::Op,
     stub::{DecodeError, EncodedArgs},
 };
+use crate::clock::Clock;
 
 /// A call to be repeated (PERIOD): say when, with [`every`](Self::every) or [`at`](Self::at).
 #[derive(Debug)]
@@ -198,11 +199,11 @@ where
     });
     let schedule = Schedule { shared: shared.clone() };
     node.schedules.lock().insert(shared.id, schedule.clone());
-    let owner = Arc::downgrade(node);
+    let (owner, clock) = (Arc::downgrade(node), node.clock);
     // It decodes results and prints errors, which is the user's code.
     node.runtimes.work.spawn(async move {
         tokio::select! {
-            () = run(&shared, &request, codec, times) => {}
+            () = run(&shared, &request, codec, times, clock) => {}
             () = shared.cancelled.cancelled() => {}
         }
         if let Some(owner) = owner.upgrade() {
@@ -213,10 +214,16 @@ where
     schedule
 }
 
-async fn run<T, E: std::fmt::Display>(shared: &Shared, request: &Request, codec: Codec<T, E>, mut times: Times) {
+async fn run<T, E: std::fmt::Display>(
+    shared: &Shared,
+    request: &Request,
+    codec: Codec<T, E>,
+    mut times: Times,
+    clock: Clock,
+) {
     let began = Instant::now();
     let mut turn = 0;
-    while let Some(next) = times.next(began, &mut turn, shared) {
+    while let Some(next) = times.next(began, &mut turn, shared, clock) {
         tokio::time::sleep_until(next).await;
         shared.fired.fetch_add(1, Ordering::Relaxed);
         let result = match Outgoing::new(request.clone(), DefaultTimeout::OfNode, Place::here()) {
@@ -233,7 +240,7 @@ async fn run<T, E: std::fmt::Display>(shared: &Shared, request: &Request, codec:
 
 impl Times {
     /// When to fire next; `None` if never again.
-    fn next(&mut self, began: Instant, turn: &mut u64, shared: &Shared) -> Option<Instant> {
+    fn next(&mut self, began: Instant, turn: &mut u64, shared: &Shared, clock: Clock) -> Option<Instant> {
         let now = Instant::now();
         match self {
             Self::Every(period) => {
@@ -248,7 +255,7 @@ impl Times {
             }
             Self::At(times) => {
                 let time = times.pop_front()?;
-                Some(now + time.duration_since(SystemTime::now()).unwrap_or_default())
+                Some(now + time.duration_since(clock.now()).unwrap_or_default())
             }
         }
     }

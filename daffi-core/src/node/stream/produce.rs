@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     OnError, Options,
-    slot::{Slot, Taken, micros_now},
+    slot::{Slot, Taken},
     source::Feed,
 };
 use crate::{
+    clock::Clock,
     link::{LinkError, Reader},
     node::{Inner, directory::Audience, error::CallError, event::Event, outgoing::Request},
     transport::{RecvStream, SendStream, StreamLost},
@@ -84,14 +85,14 @@ async fn send(
     let (mut outgoing, answers) = link.connection.open_bi().await.map_err(|_| CallError::ControllerLost)?;
     outgoing.write(&mut [opening.into()]).await.map_err(|_| CallError::ControllerLost)?;
 
-    let slot = Slot::default();
+    let slot = Slot::new(node.clock);
     // Whatever ends this future stops the source.
     let _closer = Closer(slot.clone());
     source.start(slot.clone(), &node.runtimes.work);
     let credit = CreditGate::default();
     let mut ends = Vec::new();
     let write = async {
-        match write_items(&slot, &credit, &mut outgoing).await {
+        match write_items(&slot, &credit, node.clock, &mut outgoing).await {
             // The receivers stopped it; their answers say why.
             Ok(()) | Err(StreamLost::Stopped) => std::future::pending::<()>().await,
             Err(_) => {}
@@ -161,7 +162,12 @@ impl CreditGate {
 }
 
 /// Writes batches as they gather and credit allows, and then the end.
-async fn write_items(slot: &Slot, credit: &CreditGate, outgoing: &mut SendStream) -> Result<(), StreamLost> {
+async fn write_items(
+    slot: &Slot,
+    credit: &CreditGate,
+    clock: Clock,
+    outgoing: &mut SendStream,
+) -> Result<(), StreamLost> {
     let mut sent = 0;
     let mut pieces: Vec<Bytes> = Vec::new();
     loop {
@@ -173,7 +179,7 @@ async fn write_items(slot: &Slot, credit: &CreditGate, outgoing: &mut SendStream
                 continue;
             }
             Taken::End(end) => {
-                let end = Batch::end(&end, sent, micros_now());
+                let end = Batch::end(&end, sent, clock.micros());
                 outgoing.write(&mut end.pieces().to_vec()).await?;
                 outgoing.finish();
                 return Ok(());

@@ -7,12 +7,12 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 use tokio::sync::Notify;
 
 use crate::{
+    clock::Clock,
     node::{invoke::panic_message, stub::EncodeError},
     wire::{
         batch::{Batch, Builder, ItemError},
@@ -42,6 +42,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
+    /// When a batch was closed is told by this.
+    clock: Clock,
     /// `None` while an item is being encoded into it.
     open: Option<Builder>,
     full: VecDeque<Batch>,
@@ -74,6 +76,13 @@ pub(super) enum Taken {
 }
 
 impl Slot {
+    /// An empty one, whose batches are stamped with the time of this clock.
+    pub(super) fn new(clock: Clock) -> Self {
+        let slot = Self::default();
+        slot.lock().clock = clock;
+        slot
+    }
+
     /// Puts an item in; blocks the thread while there is no room.
     pub(super) fn put_blocking(
         &self,
@@ -207,14 +216,8 @@ impl State {
     fn close_batch(&mut self) -> Option<Batch> {
         let open = self.open.as_mut().filter(|open| !open.is_empty())?;
         let waiting = open.count();
-        Some(open.close(self.count - u64::from(waiting), micros_now()))
+        Some(open.close(self.count - u64::from(waiting), self.clock.micros()))
     }
-}
-
-/// Microseconds of the wall clock since 1970.
-pub(super) fn micros_now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::{
-    runtime::Handle,
     sync::{Notify, mpsc},
     task::JoinHandle,
     time::timeout,
@@ -269,25 +268,27 @@ enum WorkerEnd {
     Stopped,
 }
 
-/// Runs the callback for each item, in order: a sync one on one thread for the whole stream, an async one in one task.
+/// Runs the callback for each item, in order: a sync one on one thread for the whole stream, an async one in one task. While a
+/// thread blocks, a paused clock stands still, and items that are on their way never come: so there a sync callback has a thread
+/// for each batch.
 fn start_worker(
-    inner: &Inner,
+    inner: &Arc<Inner>,
     callback: &Arc<Registered>,
     queue: mpsc::UnboundedReceiver<Batch>,
     progress: Arc<Progress>,
     scope: Scope,
 ) -> JoinHandle<WorkerEnd> {
-    let (work, callback) = (inner.runtimes.work.clone(), callback.clone());
+    let (inner, callback) = (inner.clone(), callback.clone());
     if callback.limiter.is_none() {
-        return begin(&work, &callback, queue, progress, scope);
+        return begin(&inner, &callback, queue, progress, scope);
     }
-    inner.runtimes.work.spawn(async move {
+    inner.runtimes.work.clone().spawn(async move {
         let place = match &callback.limiter {
             Some(limiter) => scope.wanted(limiter.enter()).await,
             None => return WorkerEnd::Stopped,
         };
         match place {
-            Ok(Ok(_place)) => begin(&work, &callback, queue, progress, scope).await.unwrap_or(WorkerEnd::Stopped),
+            Ok(Ok(_place)) => begin(&inner, &callback, queue, progress, scope).await.unwrap_or(WorkerEnd::Stopped),
             Ok(Err(full)) => WorkerEnd::Failed(full),
             Err(_) => WorkerEnd::Stopped,
         }
@@ -295,14 +296,18 @@ fn start_worker(
 }
 
 fn begin(
-    work: &Handle,
+    inner: &Inner,
     callback: &Registered,
     queue: mpsc::UnboundedReceiver<Batch>,
     progress: Arc<Progress>,
     scope: Scope,
 ) -> JoinHandle<WorkerEnd> {
+    let work = &inner.runtimes.work;
     let (state, cancelled) = (callback.state.clone(), scope.cancelled.clone());
     match callback.handler() {
+        Handler::Sync(handler) if inner.clock.may_be_paused() => work.spawn(async move {
+            run_all_in_turns(handler, &state, queue, &progress, &scope).await.unwrap_or_else(|end| end)
+        }),
         Handler::Sync(handler) => work.spawn_blocking(move || {
             scope.enter_sync(|| run_all_sync(handler, &state, queue, &progress)).unwrap_or_else(|end| end)
         }),
@@ -325,19 +330,48 @@ fn run_all_sync(
 ) -> Result<WorkerEnd, WorkerEnd> {
     let mut done = Credit::default();
     while let Some(batch) = queue.blocking_recv() {
-        let mut items = open(&batch)?;
-        while let Some(item) = items.next_slice().map_err(malformed)? {
-            if progress.stopped.load(Ordering::Relaxed) {
-                return Ok(WorkerEnd::Stopped);
-            }
-            let outcome = catch_unwind(AssertUnwindSafe(|| handler(state, item)));
-            check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
-            progress.items.fetch_add(1, Ordering::Relaxed);
-        }
+        run_batch(handler, state, &batch, progress)?;
         done = done.plus(batch.cost());
         progress.finish(done);
     }
     Ok(WorkerEnd::Stopped)
+}
+
+async fn run_all_in_turns(
+    handler: fn(&State, &[u8]) -> Outcome,
+    state: &State,
+    mut queue: mpsc::UnboundedReceiver<Batch>,
+    progress: &Arc<Progress>,
+    scope: &Scope,
+) -> Result<WorkerEnd, WorkerEnd> {
+    let mut done = Credit::default();
+    while let Some(batch) = queue.recv().await {
+        let (cost, state, scope, progress_of_thread) = (batch.cost(), state.clone(), scope.clone(), progress.clone());
+        let run = move || scope.enter_sync(|| run_batch(handler, &state, &batch, &progress_of_thread));
+        // The closure does not panic; a runtime that shuts down drops it before it ran.
+        tokio::task::spawn_blocking(run).await.unwrap_or(Err(WorkerEnd::Stopped))?;
+        done = done.plus(cost);
+        progress.finish(done);
+    }
+    Ok(WorkerEnd::Stopped)
+}
+
+fn run_batch(
+    handler: fn(&State, &[u8]) -> Outcome,
+    state: &State,
+    batch: &Batch,
+    progress: &Progress,
+) -> Result<(), WorkerEnd> {
+    let mut items = open(batch)?;
+    while let Some(item) = items.next_slice().map_err(malformed)? {
+        if progress.stopped.load(Ordering::Relaxed) {
+            return Err(WorkerEnd::Stopped);
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| handler(state, item)));
+        check(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))?;
+        progress.items.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 async fn run_all(

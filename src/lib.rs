@@ -46,8 +46,11 @@
 //! assert!(report.is_complete());
 //! # Ok(()) }
 //! ```
+//!
+//! Tests of callbacks need neither ports nor patience: see [`testing`].
 
 mod global;
+pub mod testing;
 
 pub use daffi_core::{
     node::{
@@ -56,7 +59,6 @@ pub use daffi_core::{
         Retry, Schedule, ScheduledCall, Service, Source, StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError,
         WrongType, fallible,
     },
-    transport::memory::Network,
     wire::{
         limits,
         trace::{InvalidTraceparent, TraceContext},

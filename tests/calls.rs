@@ -39,6 +39,8 @@ mod served;
 mod stubs;
 #[path = "calls/timeouts.rs"]
 mod timeouts;
+#[path = "calls/values.rs"]
+mod values;
 
 use common::Controller;
 use daffi::Global;

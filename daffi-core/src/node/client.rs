@@ -21,18 +21,21 @@ pub struct Target {
 
 impl Target {
     /// Through this node.
-    pub fn on(&mut self, node: impl AsRef<Node>) {
+    pub fn on(mut self, node: impl AsRef<Node>) -> Self {
         self.node = Some(node.as_ref().inner().clone());
+        self
     }
 
     /// To the node of this name, unless they go to all.
-    pub fn to(&mut self, name: impl Into<String>) {
+    pub fn to(mut self, name: impl Into<String>) -> Self {
         self.to = Some(name.into());
+        self
     }
 
     /// To the value that was served under this name.
-    pub fn under(&mut self, name: impl Into<String>) {
+    pub fn under(mut self, name: impl Into<String>) -> Self {
         self.under = Some(name.into());
+        self
     }
 }
 

@@ -1,0 +1,141 @@
+//! What the program is when it is started by itself: a router, a responder or a caller of one of the systems.
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    thread,
+};
+
+use clap::{Args, ValueEnum};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::{
+    Result,
+    system::{self, System},
+};
+
+/// How the program is told what to be. The command line is made in `topology`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Role {
+    part: Part,
+    #[arg(long, value_parser = system::by_name)]
+    system: &'static dyn System,
+    /// A directory that all processes of the run share.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where the router listens; the router itself does not know yet.
+    #[arg(long)]
+    router: Option<SocketAddr>,
+    /// The process to die with.
+    #[arg(long)]
+    parent: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Part {
+    /// Carries everything; the only one that listens.
+    Router,
+    /// Sends back what it gets.
+    Responder,
+    /// Calls when it is told to.
+    Caller,
+}
+
+/// What a responder and a caller need to know.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) router: SocketAddr,
+}
+
+impl Role {
+    /// Plays it until it is killed.
+    pub(crate) fn play(self) -> ExitCode {
+        let (part, name) = (self.part.name(), self.system.name());
+        match self.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("daffi-peers: the {part} of {name}: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn run(self) -> Result<()> {
+        die_with(self.parent)?;
+        let place = || -> Result<Place> {
+            Ok(Place { dir: self.dir.clone(), router: self.router.ok_or("it was not told where the router is")? })
+        };
+        match self.part {
+            Part::Router => self.system.route(&self.dir),
+            Part::Responder => self.system.respond(&place()?),
+            Part::Caller => self.system.call(&place()?, Orders::from_stdin()),
+        }
+    }
+}
+
+impl Part {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Router => "router",
+            Self::Responder => "responder",
+            Self::Caller => "caller",
+        }
+    }
+}
+
+/// Tells the parent something: a line of JSON.
+pub(crate) fn tell<A: Serialize>(answer: &A) -> Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&line)?;
+    Ok(out.flush()?)
+}
+
+/// The parent's orders. They come through a thread, so that waiting for one stops neither a runtime nor the end of the process.
+#[derive(Debug)]
+pub(crate) struct Orders(UnboundedReceiver<String>);
+
+impl Orders {
+    fn from_stdin() -> Self {
+        let (sender, orders) = unbounded_channel();
+        thread::spawn(move || io::stdin().lines().map_while(io::Result::ok).try_for_each(|line| sender.send(line)));
+        Self(orders)
+    }
+
+    /// The next order; none is the order to end. Cancel safe.
+    pub(crate) async fn next<Q: DeserializeOwned>(&mut self) -> Result<Option<Q>> {
+        parsed(self.0.recv().await)
+    }
+
+    /// The same for those without a runtime.
+    pub(crate) fn next_blocking<Q: DeserializeOwned>(&mut self) -> Result<Option<Q>> {
+        parsed(self.0.blocking_recv())
+    }
+}
+
+fn parsed<Q: DeserializeOwned>(line: Option<String>) -> Result<Option<Q>> {
+    Ok(line.map(|line| serde_json::from_str(&line)).transpose()?)
+}
+
+/// Runs it on a runtime of one thread, which is the fastest there is for calls that wait for each other.
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// Has the kernel kill this process, and whatever program takes its place, when the parent ends, however it ends.
+fn die_with(parent: u32) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before.
+    if getppid().map(Pid::as_raw_nonzero).is_some_and(|pid| i64::from(pid.get()) == i64::from(parent)) {
+        Ok(())
+    } else {
+        Err("who started it is gone".into())
+    }
+}

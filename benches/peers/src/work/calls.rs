@@ -1,0 +1,224 @@
+//! Small calls through a router and back: how long one takes, and how many go at a time.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use crate::{
+    Result,
+    report::{Heading, Run},
+    role::{Orders, tell},
+    system::System,
+    topology::Topology,
+};
+
+/// How many bytes a call carries, and its answer.
+pub(crate) const LENGTH: usize = 16;
+
+/// Enough for connections and allocators to have come to their pace.
+const WARM_UP: u32 = 2_000;
+
+/// One call after the other.
+pub(crate) const SEQUENTIAL: Calls = Calls { name: "calls", count: 20_000, in_flight: 1, figure: Figure::P50 };
+
+/// As many at a time as a busy service has.
+pub(crate) const IN_FLIGHT_64: Calls = Calls { name: "calls-64", count: 64_000, in_flight: 64, figure: Figure::Rate };
+
+/// Calls of 16 bytes that come back as they were.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calls {
+    name: &'static str,
+    count: u32,
+    in_flight: u32,
+    figure: Figure,
+}
+
+/// What systems are compared by.
+#[derive(Debug, Clone, Copy)]
+enum Figure {
+    P50,
+    Rate,
+}
+
+/// What a caller is told to do.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) count: u32,
+    pub(crate) in_flight: u32,
+}
+
+/// What it tells of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    seconds: f64,
+    p50_us: f64,
+    p99_us: f64,
+}
+
+impl Calls {
+    /// The same with another number of calls, if there is one.
+    pub(crate) fn with_count(self, count: Option<u32>) -> Self {
+        Self { count: count.unwrap_or(self.count), ..self }
+    }
+
+    pub(crate) const fn heading(&self) -> Heading {
+        let &Self { name: work, count, in_flight, figure } = self;
+        let (unit, meaning) = match figure {
+            Figure::P50 => ("us", "the median of the runs' p50s"),
+            Figure::Rate => ("calls/s", "the median of the runs' rates"),
+        };
+        Heading { work, receivers: 1, count, in_flight, unit, meaning }
+    }
+
+    /// One run of one system, in fresh processes.
+    pub(crate) fn run(&self, system: &dyn System) -> Result<Run> {
+        let &Self { count, in_flight, .. } = self;
+        let mut topology = Topology::start(system)?;
+        topology.run::<_, Outcome>(&Order { count: WARM_UP, in_flight }, patience(WARM_UP))?;
+        let (outcome, cpu) = topology.run(&Order { count, in_flight }, patience(count))?;
+        let Outcome { seconds, p50_us, p99_us } = outcome;
+        let value = match self.figure {
+            Figure::P50 => p50_us,
+            Figure::Rate => f64::from(count) / seconds,
+        };
+        Ok(Run { value, p50_us, p99_us, cpu: cpu.of_one_in(count) })
+    }
+}
+
+/// When calls take 10 ms on average, something hangs: the slowest peer takes a twentieth of it.
+fn patience(count: u32) -> Duration {
+    Duration::from_secs(30) + Duration::from_millis(10) * count
+}
+
+/// Carries out a caller's orders with `call`, as many at a time as they want.
+pub(crate) async fn carry_out<F, A>(
+    mut orders: Orders,
+    call: impl Fn([u8; LENGTH]) -> F + Clone + Send + 'static,
+) -> Result<()>
+where
+    F: Future<Output = Result<A>> + Send + 'static,
+    A: AsRef<[u8]>,
+{
+    tell(&())?;
+    while let Some(order) = orders.next().await? {
+        tell(&all_calls(order, &call).await?)?;
+    }
+    Ok(())
+}
+
+async fn all_calls<F, A>(order: Order, call: &(impl Fn([u8; LENGTH]) -> F + Clone + Send + 'static)) -> Result<Outcome>
+where
+    F: Future<Output = Result<A>> + Send + 'static,
+    A: AsRef<[u8]>,
+{
+    let next = Arc::new(AtomicU32::new(0));
+    let mut callers = JoinSet::new();
+    let begun = Instant::now();
+    for _ in 0..order.in_flight {
+        let (next, call) = (next.clone(), call.clone());
+        callers.spawn(async move {
+            let mut times = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Relaxed);
+                if number >= order.count {
+                    return Ok::<_, Box<dyn std::error::Error + Send + Sync>>(times);
+                }
+                let bytes = payload(number);
+                let begun = Instant::now();
+                let answer = call(bytes).await?;
+                times.push(begun.elapsed());
+                check(number, answer.as_ref())?;
+            }
+        });
+    }
+    let mut times = Vec::new();
+    while let Some(called) = callers.join_next().await {
+        times.extend(called??);
+    }
+    Ok(Outcome::new(begun.elapsed(), times))
+}
+
+/// What call `number` of a run carries: no two the same.
+pub(crate) fn payload(number: u32) -> [u8; LENGTH] {
+    let number = u64::from(number);
+    let mut bytes = [0; LENGTH];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes[8..].copy_from_slice(&(!number).to_le_bytes());
+    bytes
+}
+
+/// Whether that is the answer to call `number`.
+pub(crate) fn check(number: u32, answer: &[u8]) -> Result<()> {
+    if answer == payload(number) { Ok(()) } else { Err(format!("call {number} was answered {answer:?}").into()) }
+}
+
+impl Outcome {
+    pub(crate) fn new(took: Duration, mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let (p50_us, p99_us) = (percentile_us(&times, 50), percentile_us(&times, 99));
+        Self { seconds: took.as_secs_f64(), p50_us, p99_us }
+    }
+}
+
+/// Of sorted times: the smallest that so many percent do not exceed.
+fn percentile_us(times: &[Duration], percent: usize) -> f64 {
+    let rank = (times.len() * percent).div_ceil(100).max(1);
+    times.get(rank - 1).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_what_was_measured() {
+        let times: Vec<_> = (1..=200).map(Duration::from_micros).collect();
+        assert_eq!(percentile_us(&times, 50).round(), 100.0);
+        assert_eq!(percentile_us(&times, 99).round(), 198.0);
+        assert_eq!(percentile_us(&times[..1], 99).round(), 1.0);
+        assert_eq!(percentile_us(&[], 50), 0.0);
+    }
+
+    #[test]
+    fn another_answer_is_noticed() {
+        check(7, &payload(7)).unwrap();
+        check(7, &payload(8)).unwrap_err();
+        check(7, &payload(7)[..LENGTH - 1]).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn every_call_is_made_once_and_no_more_than_allowed_at_a_time() {
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let under_way = Arc::new(AtomicU32::new(0));
+        let (log, now) = (seen.clone(), under_way.clone());
+        let call = move |bytes: [u8; LENGTH]| {
+            let (log, now) = (log.clone(), now.clone());
+            async move {
+                assert!(now.fetch_add(1, Relaxed) < 4);
+                tokio::task::yield_now().await;
+                now.fetch_sub(1, Relaxed);
+                log.lock().unwrap().push(bytes);
+                Ok(bytes)
+            }
+        };
+        all_calls(Order { count: 50, in_flight: 4 }, &call).await.unwrap();
+        let mut seen = seen.lock().unwrap().clone();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..50).map(payload).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_wrong_answer_fails_the_run() {
+        let call = |_| async { Ok([0; LENGTH]) };
+        let error = all_calls(Order { count: 5, in_flight: 1 }, &call).await.unwrap_err();
+        assert!(error.to_string().starts_with("call 0 was answered"), "{error}");
+    }
+}

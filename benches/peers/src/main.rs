@@ -8,7 +8,7 @@
 //! - `system`: who is measured, one file for each, and the trait that all of them are.
 //! - `report`: what is printed.
 //!
-//! It reads CPU times from `/proc` and ties processes together by a death signal, so it runs on Linux.
+//! It reads the CPU clocks of other processes and ties them to itself by a death signal, so it runs on Linux.
 
 mod process;
 mod report;

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use procfs::process::Process as Proc;
+use nix::{
+    time::{ClockId, clock_getcpuclockid},
+    unistd::Pid,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Result;
@@ -20,7 +23,8 @@ pub(crate) struct Process {
     child: Child,
     orders: ChildStdin,
     lines: Receiver<String>,
-    proc: Proc,
+    /// Counts what all its threads use, in user and kernel mode, those that have ended included.
+    cpu_clock: ClockId,
 }
 
 impl Process {
@@ -36,13 +40,13 @@ impl Process {
             .map_err(|error| format!("could not start {what}: {error}"))?;
         let orders = child.stdin.take().ok_or("the child has no stdin")?;
         let output = child.stdout.take().ok_or("the child has no stdout")?;
-        let proc = Proc::new(child.id().try_into()?)?;
+        let cpu_clock = clock_getcpuclockid(Pid::from_raw(child.id().try_into()?))?;
         let (sender, lines) = channel();
         // A pipe cannot be read with a time limit, a channel can. The thread ends with the child.
         thread::spawn(move || {
             BufReader::new(output).lines().map_while(std::io::Result::ok).try_for_each(|l| sender.send(l))
         });
-        Ok(Self { what, child, orders, lines, proc })
+        Ok(Self { what, child, orders, lines, cpu_clock })
     }
 
     /// Waits for its next line.
@@ -68,10 +72,10 @@ impl Process {
         self.answer(patience)
     }
 
-    /// How many seconds of CPU time it has used, in user and kernel mode. The kernel counts in ticks, mostly of 10 ms.
-    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = self.proc.stat().map_err(|error| format!("{} is gone: {error}", self.what))?;
-        Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+    /// How much CPU time it has used.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        let time = self.cpu_clock.now().map_err(|error| format!("{} is gone: {error}", self.what))?;
+        Ok(time.into())
     }
 }
 

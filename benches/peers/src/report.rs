@@ -151,7 +151,7 @@ fn sorted(runs: &[Run], value: impl Fn(&Run) -> f64) -> Vec<f64> {
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     match (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
-        (Some(below), Some(above)) if sorted.len() % 2 == 0 => (below + above) / 2.0,
+        (Some(below), Some(above)) if sorted.len().is_multiple_of(2) => (below + above) / 2.0,
         (_, Some(value)) => *value,
         (_, None) => 0.0,
     }

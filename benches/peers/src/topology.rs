@@ -53,9 +53,9 @@ impl Topology {
 
     fn cpu(&self) -> Result<Cpu> {
         Ok(Cpu {
-            caller: self.caller.cpu_seconds()?,
-            router: self.router.cpu_seconds()?,
-            responder: self.responder.cpu_seconds()?,
+            caller: self.caller.cpu_time()?.as_secs_f64(),
+            router: self.router.cpu_time()?.as_secs_f64(),
+            responder: self.responder.cpu_time()?.as_secs_f64(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! daffi as it comes: TLS on, a controller, a node with an async callback, a node with a stub.
 //!
-//! A node has a thread of its own for I/O; the caller awaits its calls on a runtime of one thread, as the fastest peers' callers do.
+//! A node has a thread of its own for I/O; the caller awaits its calls on a runtime of one thread, as the fastest peers' callers
+//! do.
 
 use std::{path::Path, time::Duration};
 

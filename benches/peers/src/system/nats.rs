@@ -1,4 +1,5 @@
-//! NATS request-reply: nats-server as Debian packages it, with its defaults, and async-nats with its own, on a runtime of one thread.
+//! NATS request-reply: nats-server as Debian packages it, with its defaults, and async-nats with its own, on a runtime of one
+//! thread.
 //!
 //! Over TLS it is version 1.3 with a P-256 certificate, as daffi has it.
 
@@ -60,15 +61,14 @@ impl System for Nats {
             fs::write(&certificate, made.cert.pem())?;
             fs::write(&key, made.signing_key.serialize_pem())?;
         }
-        let failed = first_program(|mut program| {
+        first_program(|mut program| {
             // Port -1 is any free one.
             program.args(["--addr", "127.0.0.1", "--port", "-1"]).stderr(io::stdout());
             if self.tls {
                 program.arg("--tls").arg("--tlscert").arg(&certificate).arg("--tlskey").arg(&key);
             }
             Err::<(), _>(program.exec())
-        });
-        failed
+        })
     }
 
     fn listens_at(&self, line: &str) -> Option<SocketAddr> {

@@ -1,4 +1,5 @@
-//! gRPC with a hop: a client, a proxy that forwards each unary call, and a server, all of tonic, on runtimes of one thread, in clear text.
+//! gRPC with a hop: a client, a proxy that forwards each unary call, and a server, all of tonic, on runtimes of one thread, in
+//! clear text.
 //!
 //! The server tells the proxy where it is by a call of its own, since gRPC has no router that it could join.
 

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{LinkError, Reader};
 use crate::{
-    transport::{Connection, ConnectionLost, RecvStream, StreamLost},
+    transport::{Assisted, Connection, ConnectionLost, RecvStream, StreamLost, assist},
     wire::{
         Malformed, StreamKind,
         frame::{self, Decoder, Frame, Head, MAX_FRAME},
@@ -96,6 +96,12 @@ impl FrameSender {
         }
     }
 
+    /// Sends a frame like [`send`](Self::send), and does the work for it on this thread if it can, which saves waking the I/O
+    /// thread. For a frame that is not one of many: those had better share datagrams.
+    pub(crate) fn send_alone(&self, head: &Head, payload: &[u8]) {
+        assist(|| self.send(head, payload));
+    }
+
     /// Sends nothing more, and waits until what was sent has reached the peer. Does not end if the connection is lost.
     pub async fn flush(&self) {
         self.lane.lock().closing = true;
@@ -130,14 +136,23 @@ impl Lane {
 impl LaneWriter {
     /// Writes until the connection is gone.
     pub async fn run(self, connection: Connection) -> StreamLost {
+        let Self { lane, large } = self;
+        let writing = write_lane(lane.clone(), connection.clone());
+        let small = async {
+            match &connection {
+                Connection::Quic(_) => Assisted::new(writing).await,
+                // Its delays are timers, which need the runtime that paused the clock.
+                Connection::Memory(_) => writing.await,
+            }
+        };
         tokio::select! {
-            Err(lost) = write_lane(&self.lane, &connection) => lost,
-            lost = write_large(&self.lane, self.large, &connection) => lost.into(),
+            Err(lost) = small => lost,
+            lost = write_large(&lane, large, &connection) => lost.into(),
         }
     }
 }
 
-async fn write_lane(lane: &Lane, connection: &Connection) -> Result<Infallible, StreamLost> {
+async fn write_lane(lane: Arc<Lane>, connection: Connection) -> Result<Infallible, StreamLost> {
     let mut stream = connection.open_uni().await?;
     stream.write(&mut [Bytes::from_static(&[StreamKind::CallLane as u8])]).await?;
     loop {
@@ -262,5 +277,104 @@ where
             Ok(())
         }
         StreamKind::Control | StreamKind::Items => Err(Malformed("this kind of stream goes both ways").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, sync::mpsc, thread, time::Duration};
+
+    use tokio::{runtime::Builder, sync::oneshot};
+
+    use super::*;
+    use crate::transport::{Identity, JoinToken, quic};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// How long a frame may take that needs no thread to be woken but the receiver's.
+    const SOON: Duration = Duration::from_secs(2);
+
+    /// A runtime on a thread of its own, which ends with the process at the latest.
+    fn runtime() -> tokio::runtime::Handle {
+        let (made, make) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            made.send(runtime.handle().clone()).unwrap();
+            runtime.block_on(std::future::pending::<()>());
+        });
+        make.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Two connected ends: what sends frames from the first runtime, and what the second receives.
+    async fn connected() -> (tokio::runtime::Handle, FrameSender, mpsc::Receiver<Frame>) {
+        let (near, far) = (runtime(), runtime());
+        let identity = Identity::generate().unwrap();
+        let token = JoinToken::generate(identity.fingerprint());
+        let (bound, bind) = oneshot::channel();
+        let (delivered, received) = mpsc::channel();
+        far.spawn(async move {
+            let mut listener = quic::Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap();
+            bound.send(listener.local_addr().unwrap()).unwrap();
+            let connection = Connection::Quic(listener.accept().await.unwrap().establish().await.unwrap());
+            receive_frames(&connection, move |frame| {
+                let _ = delivered.send(frame);
+                Ok(())
+            })
+            .await
+        });
+        let address = bind.await.unwrap();
+        let (sender, writer) = FrameSender::new();
+        near.spawn(async move {
+            let connector = quic::Connector::new(address).unwrap();
+            let connection = connector.connect(address, &token, PATIENCE).await.unwrap();
+            writer.run(Connection::Quic(connection)).await
+        });
+        (near, sender, received)
+    }
+
+    #[tokio::test]
+    async fn a_frame_alone_needs_no_other_thread_to_be_sent() {
+        let (near, sender, received) = connected().await;
+        sender.send(&Head::Cancel { id: 0 }, &[]);
+        received.recv_timeout(PATIENCE).unwrap();
+        // Something may be left to do for the I/O thread from before, and then this frame goes with it.
+        let unaided = (1..10).any(|id| {
+            let (blocked, block) = mpsc::channel();
+            let (go_on, wait) = mpsc::channel::<()>();
+            near.spawn(async move {
+                blocked.send(()).unwrap();
+                let _ = wait.recv_timeout(PATIENCE);
+            });
+            block.recv_timeout(PATIENCE).unwrap();
+            sender.send_alone(&Head::Cancel { id }, &[]);
+            let soon = received.recv_timeout(SOON);
+            go_on.send(()).unwrap();
+            let frame = soon.clone().unwrap_or_else(|_| received.recv_timeout(PATIENCE).unwrap());
+            assert_eq!(frame.head, Head::Cancel { id });
+            soon.is_ok()
+        });
+        assert!(unaided, "every frame waited for the I/O thread");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn frames_alone_of_many_threads_all_arrive_each_threads_in_order() {
+        const THREADS: u64 = 4;
+        const EACH: u64 = 2_000;
+        let (_near, sender, received) = connected().await;
+        for number in 0..THREADS {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for count in 0..EACH {
+                    sender.send_alone(&Head::Cancel { id: number << 32 | count }, &[]);
+                }
+            });
+        }
+        let mut next = [0; THREADS as usize];
+        for _ in 0..THREADS * EACH {
+            let Head::Cancel { id } = received.recv_timeout(PATIENCE).unwrap().head else { panic!("another frame") };
+            let count = &mut next[(id >> 32) as usize];
+            assert_eq!(id & u64::from(u32::MAX), *count);
+            *count += 1;
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! Nothing here knows what the bytes mean, but for [`CloseCode`]: why a side closed a connection must be readable even by a
 //! peer whose protocol version differs, so it travels in QUIC's own close frame.
 
+mod assist;
 mod identity;
 pub mod memory;
 pub mod quic;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::assist::{Assisted, assist};
 pub use self::{
     identity::{Identity, IdentityError},
     state::{StateDir, StateError},

@@ -10,6 +10,7 @@
 //! large datagrams do not arrive and goes back to 1,200 bytes.
 
 mod pin;
+mod runtime;
 
 use std::{
     io,
@@ -21,7 +22,10 @@ use std::{
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
 use rustls::crypto::CryptoProvider;
 
-use self::pin::{PinnedController, Refusal};
+use self::{
+    pin::{PinnedController, Refusal},
+    runtime::AssistedRuntime,
+};
 use super::{
     CloseCode, ConnectionLost, Identity, JoinToken, RecvStream, SendStream, StreamLost, identity::SERVER_NAME,
 };
@@ -250,7 +254,7 @@ fn endpoint(address: SocketAddr, server: Option<ServerConfig>) -> io::Result<End
     let _ = buffers.set_send_buffer_size(SOCKET_BUFFER);
     let mut config = EndpointConfig::default();
     config.max_udp_payload_size(MAX_DATAGRAM).map_err(io::Error::other)?;
-    Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
+    Endpoint::new(config, server, socket, AssistedRuntime::current())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

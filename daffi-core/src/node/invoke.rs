@@ -37,10 +37,10 @@ pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame) -> Resu
 
 fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: Ask, args: Bytes) {
     if link.tasks.is_closed() {
-        return answer(link, id, Err(Failure::NodeStopping));
+        return answer(link, id, Err(Failure::NodeStopping), false);
     }
     let Some(callback) = inner.registry.find(ask.callback) else {
-        return answer(link, id, Err(Failure::NoCallback));
+        return answer(link, id, Err(Failure::NoCallback), false);
     };
     let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
     let unwanted = link.begin(id);
@@ -50,9 +50,9 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: 
         let link = link.clone();
         async move {
             let outcome = run_within(&callback, args, scope).await;
-            link.end(id);
+            let last = link.end(id);
             if let Some(outcome) = outcome {
-                answer(&link, id, outcome.map_err(|failure| explain(failure, &callback)));
+                answer(&link, id, outcome.map_err(|failure| explain(failure, &callback)), last);
             }
         }
     };
@@ -142,11 +142,17 @@ pub(crate) fn explain(failure: Failure, callback: &Registered) -> Failure {
     }
 }
 
-fn answer(link: &Link, id: CallId, outcome: Outcome) {
+/// Sends an answer; `alone` if no other is about to follow it.
+fn answer(link: &Link, id: CallId, outcome: Outcome, alone: bool) {
     let (status, payload) = match outcome {
         Ok(Reply::Value(payload)) => (Status::Value, payload),
         Ok(Reply::Error(payload)) => (Status::Error, payload),
         Err(failure) => (Status::Failure, failure.encode().into()),
     };
-    link.frames.send(&Head::Reply { id, node: 0, status }, &payload);
+    let head = Head::Reply { id, node: 0, status };
+    if alone {
+        link.frames.send_alone(&head, &payload);
+    } else {
+        link.frames.send(&head, &payload);
+    }
 }

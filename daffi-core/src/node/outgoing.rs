@@ -273,7 +273,12 @@ impl Outgoing {
         let id = self.node.pending.begin(Waiting::for_answers(sender, self.request.callback.clone(), busy, permit));
         // From here on a drop cancels the call: the guard exists before the frame does.
         let sent = Sent { node: self.node.clone(), link, id, answers: receiver, targets };
-        sent.link.frames.send(&head(id), payload);
+        let head = head(id);
+        if self.node.pending.is_one() {
+            sent.link.frames.send_alone(&head, payload);
+        } else {
+            sent.link.frames.send(&head, payload);
+        }
         // The link may have been lost in between, after it had ended all its calls and before this one was among them.
         if !self.node.has_link(&sent.link) {
             return Err(CallError::ControllerLost);

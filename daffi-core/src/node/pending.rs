@@ -86,6 +86,11 @@ impl Pending {
         id
     }
 
+    /// Whether a single call is under way.
+    pub(crate) fn is_one(&self) -> bool {
+        self.lock().len() == 1
+    }
+
     /// Hands an answer to its call. One that nobody waits for any more is dropped.
     pub(crate) fn answer(&self, id: CallId, node: NodeId, status: Status, payload: Bytes) {
         let mut calls = self.lock();

@@ -81,8 +81,11 @@ impl Link {
         cancelled
     }
 
-    pub(crate) fn end(&self, id: CallId) {
-        self.running().remove(&id);
+    /// Forgets a callback that has run; whether no other is running.
+    pub(crate) fn end(&self, id: CallId) -> bool {
+        let mut running = self.running();
+        running.remove(&id);
+        running.is_empty()
     }
 
     pub(crate) fn cancel(&self, id: CallId) {

@@ -11,6 +11,8 @@
 
 mod pin;
 mod runtime;
+#[cfg(unix)]
+mod socket;
 
 use std::{
     io,

@@ -1,0 +1,194 @@
+//! A UDP socket that wakes its thread for what came in, and for nothing else.
+//!
+//! tokio's own socket also asks to be told when it can be written to. On Linux that is an event after each datagram that left
+//! the send buffer, on loopback within the very call that sent it: a thread that slept is woken, one that worked goes around once
+//! more, in either case for nothing. This one asks only once a send was refused. And it takes a read that brought less than it
+//! had room for to have emptied the socket, where tokio's asks once more to be told so.
+
+use std::{
+    io::{self, ErrorKind, IoSliceMut},
+    net::{SocketAddr, UdpSocket},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use quinn::{
+    AsyncUdpSocket, UdpPoller,
+    udp::{RecvMeta, Transmit, UdpSocketState},
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    runtime::Handle,
+};
+
+/// Whether the system reads several datagrams at a time, until there is none.
+const READS_UNTIL_EMPTY: bool = cfg!(target_os = "linux");
+
+/// A socket that is registered for reading.
+#[derive(Debug)]
+pub(super) struct ReadSocket {
+    io: AsyncFd<UdpSocket>,
+    state: UdpSocketState,
+    /// How often a send was refused for lack of room.
+    refused: AtomicU64,
+    runtime: Handle,
+}
+
+impl ReadSocket {
+    /// Registers a socket with this runtime.
+    pub(super) fn new(socket: UdpSocket, runtime: &Handle) -> io::Result<Self> {
+        // Makes it non-blocking, too.
+        let state = UdpSocketState::new((&socket).into())?;
+        let io = register(socket, Interest::READABLE, runtime)?;
+        Ok(Self { io, state, refused: AtomicU64::new(0), runtime: runtime.clone() })
+    }
+}
+
+impl AsyncUdpSocket for ReadSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        let seen = self.refused.load(Ordering::Relaxed);
+        Box::pin(Room { socket: self, seen, waiting: None })
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let sent = self.state.send(self.io.get_ref().into(), transmit);
+        if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut readable = ready!(self.io.poll_read_ready(cx))?;
+            match self.state.recv(self.io.get_ref().into(), bufs, meta) {
+                Ok(count) => {
+                    if READS_UNTIL_EMPTY && count < bufs.len() {
+                        // What comes from now on is a new event, which this does not clear.
+                        readable.clear_ready();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => readable.clear_ready(),
+                // Of one datagram, not of the socket: the next may be sound.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get_ref().local_addr()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.state.may_fragment()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.state.gro_segments()
+    }
+}
+
+/// Has this runtime tell what happens to a socket.
+fn register(socket: UdpSocket, interest: Interest, runtime: &Handle) -> io::Result<AsyncFd<UdpSocket>> {
+    let _runtime = runtime.enter();
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for types that may change their descriptor, which std's does not"
+    )]
+    AsyncFd::with_interest(socket, interest)
+}
+
+/// Waits for room in the send buffer, once a send was refused.
+#[derive(Debug)]
+struct Room {
+    socket: Arc<ReadSocket>,
+    /// How many refusals this has waited for.
+    seen: u64,
+    /// The same socket, registered for writing.
+    waiting: Option<AsyncFd<UdpSocket>>,
+}
+
+impl UdpPoller for Room {
+    fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let refused = self.socket.refused.load(Ordering::Relaxed);
+        if self.seen != refused {
+            self.seen = refused;
+            let socket = self.socket.io.get_ref().try_clone()?;
+            // If there is room by now, this is an event at once.
+            self.waiting = Some(register(socket, Interest::WRITABLE, &self.socket.runtime)?);
+        }
+        if let Some(waiting) = &self.waiting {
+            let _room = ready!(waiting.poll_write_ready(cx))?;
+        }
+        self.waiting = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, net::Ipv4Addr, task::Waker, time::Duration};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn socket() -> Arc<ReadSocket> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Arc::new(ReadSocket::new(socket, &Handle::current()).unwrap())
+    }
+
+    async fn receive(socket: &ReadSocket, room: usize) -> usize {
+        let (mut bytes, mut meta) = (vec![[0; 100]; room], vec![RecvMeta::default(); room]);
+        let mut bufs: Vec<_> = bytes.iter_mut().map(|bytes| IoSliceMut::new(bytes)).collect();
+        let received = poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut meta));
+        tokio::time::timeout(PATIENCE, received).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_datagram_is_received_however_the_reads_fall() {
+        let receiver = socket();
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = receiver.local_addr().unwrap();
+        for room in [1, 2, 3, 32] {
+            for burst in [1, 2, 3, 7] {
+                for _ in 0..burst {
+                    sender.send_to(b"x", to).unwrap();
+                }
+                let mut received = 0;
+                while received < burst {
+                    received += receive(&receiver, room).await;
+                }
+                assert_eq!(received, burst);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_send_waits_for_room_once() {
+        let socket = socket();
+        let mut poller = socket.clone().create_io_poller();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(poller.as_mut().poll_writable(&mut cx).is_ready());
+        socket.refused.fetch_add(1, Ordering::Relaxed);
+        let refused = poller.as_mut().poll_writable(&mut cx);
+        assert!(refused.is_pending(), "nothing has told yet that there is room");
+        let room = poll_fn(|cx| poller.as_mut().poll_writable(cx));
+        tokio::time::timeout(PATIENCE, room).await.unwrap().unwrap();
+        assert!(poller.as_mut().poll_writable(&mut cx).is_ready());
+    }
+}

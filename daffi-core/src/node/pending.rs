@@ -97,13 +97,19 @@ impl Pending {
         let Some(waiting) = calls.get_mut(&id) else {
             return;
         };
-        match &waiting.answers {
-            Some(answers) => drop(answers.send(Answer::Reply { node, status, payload })),
-            None => log_unwanted(&waiting.callback, node, status, &payload),
-        }
         waiting.missing -= 1;
-        if waiting.missing == 0 && calls.remove(&id).is_some_and(|waiting| waiting.answers.is_none()) {
-            self.ended.notify_waiters();
+        let (answers, callback) = (waiting.answers.clone(), waiting.callback.clone());
+        let ended = if waiting.missing == 0 { calls.remove(&id) } else { None };
+        // The caller wakes up at once, and what it needs first is this lock.
+        drop(calls);
+        match answers {
+            Some(answers) => drop(answers.send(Answer::Reply { node, status, payload })),
+            None => {
+                log_unwanted(&callback, node, status, &payload);
+                if ended.is_some() {
+                    self.ended.notify_waiters();
+                }
+            }
         }
     }
 

@@ -24,7 +24,13 @@ use futures_util::task::AtomicWaker;
 const MAX_TURNS: usize = 4;
 
 thread_local! {
-    static ASSISTANCE: Assistance = const { Assistance { under_way: Cell::new(false), woken: RefCell::new(Vec::new()) } };
+    static ASSISTANCE: Assistance = const {
+        Assistance {
+            under_way: Cell::new(false),
+            woken: RefCell::new(Vec::new()),
+            afterwards: RefCell::new(Vec::new()),
+        }
+    };
 }
 
 /// What this thread assists with.
@@ -32,6 +38,8 @@ struct Assistance {
     under_way: Cell<bool>,
     /// The tasks that were woken here and have not been polled since.
     woken: RefCell<Vec<Arc<dyn Turn>>>,
+    /// What is to be done between polls.
+    afterwards: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
 
 /// Does `act`, and then polls the [`Assisted`] tasks that it woke, on this thread, unless another thread is at it. Returns once
@@ -49,9 +57,24 @@ pub(crate) fn assist(act: impl FnOnce()) {
                 break;
             };
             task.turn();
+            assistance.finish_turn();
         }
         drop(guard);
     });
+}
+
+/// Whether this thread assists.
+pub(crate) fn assists() -> bool {
+    ASSISTANCE.try_with(|assistance| assistance.under_way.get()).unwrap_or(false)
+}
+
+/// Does something as soon as the poll of a task is over that this thread assists with, or at once if it does not.
+pub(crate) fn after_turn(act: impl FnOnce() + 'static) {
+    if assists() {
+        ASSISTANCE.with(|assistance| assistance.afterwards.borrow_mut().push(Box::new(act)));
+    } else {
+        act();
+    }
 }
 
 impl Assistance {
@@ -59,6 +82,12 @@ impl Assistance {
         let mut woken = self.woken.borrow_mut();
         // In the order in which they were woken; there are hardly ever two.
         if woken.is_empty() { None } else { Some(woken.remove(0)) }
+    }
+
+    fn finish_turn(&self) {
+        for act in self.afterwards.take() {
+            act();
+        }
     }
 
     /// Takes note that a task was woken, if this thread will poll it.
@@ -80,6 +109,7 @@ struct End<'a>(&'a Assistance);
 impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.under_way.set(false);
+        self.0.finish_turn();
         while let Some(task) = self.0.next() {
             task.leave_to_runtime();
         }
@@ -329,6 +359,24 @@ mod tests {
         }
         tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
         assert_eq!(seen.load(SeqCst), THREADS * EACH);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_for_after_a_turn_is_done_out_of_the_poll() {
+        let deeds = Arc::new(Mutex::new(Vec::new()));
+        let noted = deeds.clone();
+        let (task, woken, _polls) = spawn(move || {
+            let later = noted.clone();
+            after_turn(move || later.lock().unwrap().push("after"));
+            noted.lock().unwrap().push("polled");
+            Poll::Pending
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(*deeds.lock().unwrap(), ["after", "polled"], "nobody assisted");
+        deeds.lock().unwrap().clear();
+        assist(|| woken.notify_one());
+        assert_eq!(*deeds.lock().unwrap(), ["polled", "after"]);
+        task.abort();
     }
 
     #[tokio::test]

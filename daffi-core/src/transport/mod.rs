@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use self::assist::{Assisted, assist};
+pub(crate) use self::assist::{Assisted, after_turn, assist, assists};
 pub use self::{
     identity::{Identity, IdentityError},
     state::{StateDir, StateError},

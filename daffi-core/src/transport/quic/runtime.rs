@@ -35,7 +35,7 @@ impl Runtime for AssistedRuntime {
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         #[cfg(unix)]
-        return Ok(Arc::new(super::socket::ReadSocket::new(socket, &self.0)?));
+        return Ok(super::socket::ReadSocket::new(socket, &self.0)?);
         #[cfg(not(unix))]
         TokioRuntime.wrap_udp_socket(socket)
     }

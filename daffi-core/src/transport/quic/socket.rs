@@ -10,7 +10,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -25,12 +25,20 @@ use tokio::{
     runtime::Handle,
 };
 
+use crate::transport::{after_turn, assists};
+
 /// Whether the system reads several datagrams at a time, until there is none.
 const READS_UNTIL_EMPTY: bool = cfg!(target_os = "linux");
+
+/// Up to how many bytes a transmission is copied, so that it can be sent when no lock is held. A frame alone is much smaller, a
+/// datagram on a network too; those of 64 KiB are bulk, which is not what threads assist with.
+const SMALL: usize = 2 << 10;
 
 /// A socket that is registered for reading.
 #[derive(Debug)]
 pub(super) struct ReadSocket {
+    /// For what outlives a call.
+    own: Weak<Self>,
     io: AsyncFd<UdpSocket>,
     state: UdpSocketState,
     /// How often a send was refused for lack of room.
@@ -40,11 +48,12 @@ pub(super) struct ReadSocket {
 
 impl ReadSocket {
     /// Registers a socket with this runtime.
-    pub(super) fn new(socket: UdpSocket, runtime: &Handle) -> io::Result<Self> {
+    pub(super) fn new(socket: UdpSocket, runtime: &Handle) -> io::Result<Arc<Self>> {
         // Makes it non-blocking, too.
         let state = UdpSocketState::new((&socket).into())?;
         let io = register(socket, Interest::READABLE, runtime)?;
-        Ok(Self { io, state, refused: AtomicU64::new(0), runtime: runtime.clone() })
+        let runtime = runtime.clone();
+        Ok(Arc::new_cyclic(|own| Self { own: own.clone(), io, state, refused: AtomicU64::new(0), runtime }))
     }
 }
 
@@ -55,6 +64,21 @@ impl AsyncUdpSocket for ReadSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        // To send is to wake the receiver, which on a busy machine takes this thread's place there and then. It had better not
+        // hold the connection's lock meanwhile, for the I/O thread would wait for that.
+        if transmit.contents.len() <= SMALL
+            && assists()
+            && let Some(socket) = self.own.upgrade()
+        {
+            let Transmit { destination, ecn, segment_size, src_ip, .. } = *transmit;
+            let contents = transmit.contents.to_vec();
+            after_turn(move || {
+                let transmit = Transmit { destination, ecn, contents: &contents, segment_size, src_ip };
+                // Without room it is lost, as on a busy network.
+                let _ = socket.state.send(socket.io.get_ref().into(), &transmit);
+            });
+            return Ok(());
+        }
         let sent = self.state.send(self.io.get_ref().into(), transmit);
         if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +173,7 @@ mod tests {
 
     fn socket() -> Arc<ReadSocket> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        Arc::new(ReadSocket::new(socket, &Handle::current()).unwrap())
+        ReadSocket::new(socket, &Handle::current()).unwrap()
     }
 
     async fn receive(socket: &ReadSocket, room: usize) -> usize {

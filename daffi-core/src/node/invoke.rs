@@ -43,9 +43,9 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: 
         return answer(link, id, Err(Failure::NoCallback), false);
     };
     let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
-    let unwanted = link.begin(id);
+    let (unwanted, alone) = link.begin(id);
     let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, ask.trace, unwanted);
-    let inline = callback.options().inline;
+    let (handler, inline) = (callback.handler(), callback.options().inline);
     let running = {
         let link = link.clone();
         async move {
@@ -56,8 +56,13 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: 
             }
         }
     };
-    let runtime = if inline { &inner.runtimes.io } else { &inner.runtimes.work };
-    runtime.spawn(link.tasks.track_future(running));
+    let running = link.tasks.track_future(running);
+    match handler {
+        _ if inline => drop(inner.runtimes.io.spawn(running)),
+        Handler::Async(_) if alone => inner.runtimes.run_alone(running),
+        // A sync one is for a blocking thread, which the runtime is to wait for.
+        _ => drop(inner.runtimes.work.spawn(running)),
+    }
 }
 
 /// Runs a callback until it returns, its deadline passes, or nobody wants its result (`None`). One that is to finish does so in any

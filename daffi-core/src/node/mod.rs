@@ -6,6 +6,7 @@ mod choice;
 mod client;
 mod context;
 mod contract;
+mod desk;
 mod directory;
 mod dynamic;
 mod error;

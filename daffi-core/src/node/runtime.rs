@@ -17,6 +17,7 @@ use tokio::{
     sync::oneshot,
 };
 
+use super::desk::Desk;
 use crate::wire::limits;
 
 /// Something that is under way: `.await` it, or `.wait()` for it where there is no async runtime. Dropping it cancels it.
@@ -58,6 +59,8 @@ pub(crate) struct Runtimes {
     pub(crate) io: Handle,
     /// Callbacks and sources.
     pub(crate) work: Handle,
+    /// Begins callbacks that come alone. None on a runtime that is not daffi's.
+    desk: Option<&'static Desk>,
     /// Ends the I/O thread when dropped.
     _thread: Option<oneshot::Sender<()>>,
 }
@@ -80,31 +83,38 @@ impl Runtimes {
         })?;
         // The thread answers in any case.
         let io = start.recv().map_err(io::Error::other)??;
-        Ok(Self { io, work: callbacks()?, _thread: Some(ended) })
+        let (work, desk) = callbacks()?;
+        Ok(Self { io, work, desk: Some(desk), _thread: Some(ended) })
     }
 
     /// All on the current runtime: for tests with an in-memory network and a paused clock.
     pub(crate) fn current() -> Self {
-        Self { io: Handle::current(), work: Handle::current(), _thread: None }
+        Self { io: Handle::current(), work: Handle::current(), desk: None, _thread: None }
+    }
+
+    /// Runs a callback that comes alone, as long as it takes; sooner than as a task, if it is short.
+    pub(crate) fn run_alone(&self, callback: impl Future<Output = ()> + Send + 'static) {
+        match self.desk {
+            Some(desk) => desk.run(callback),
+            None => drop(self.work.spawn(callback)),
+        }
     }
 }
 
-/// The runtime for callbacks and sources. It lives as long as the process.
-fn callbacks() -> io::Result<Handle> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime.handle().clone());
-    }
-    let runtime = Builder::new_multi_thread()
-        .thread_name("daffi-callback")
-        .max_blocking_threads(limits::MAX_BLOCKING)
-        .enable_all()
-        .build()?;
-    Ok(match RUNTIME.set(runtime) {
-        Ok(()) => RUNTIME.wait().handle().clone(),
-        Err(second) => {
+/// The runtime for callbacks and sources, and the thread that begins callbacks. They live as long as the process.
+fn callbacks() -> io::Result<(Handle, &'static Desk)> {
+    static STARTED: OnceLock<(Runtime, Desk)> = OnceLock::new();
+    if STARTED.get().is_none() {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("daffi-callback")
+            .max_blocking_threads(limits::MAX_BLOCKING)
+            .enable_all()
+            .build()?;
+        let desk = Desk::start(runtime.handle().clone())?;
+        if let Err((second, _desk)) = STARTED.set((runtime, desk)) {
             second.shutdown_background();
-            RUNTIME.wait().handle().clone()
         }
-    })
+    }
+    let (runtime, desk) = STARTED.wait();
+    Ok((runtime.handle().clone(), desk))
 }

@@ -74,11 +74,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Notes a callback that is about to run; the token tells when nobody wants it any more.
-    pub(crate) fn begin(&self, id: CallId) -> CancellationToken {
+    /// Notes a callback that is about to run; the token tells when nobody wants it any more. And whether it is the only one.
+    pub(crate) fn begin(&self, id: CallId) -> (CancellationToken, bool) {
         let cancelled = self.ended.child_token();
-        self.running().insert(id, cancelled.clone());
-        cancelled
+        let mut running = self.running();
+        running.insert(id, cancelled.clone());
+        (cancelled, running.len() == 1)
     }
 
     /// Forgets a callback that has run; whether no other is running.

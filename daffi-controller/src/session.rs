@@ -197,7 +197,7 @@ impl Session {
         let Self { node, send, receive, messages, alive, lane, name: _ } = self;
         let deliver = {
             let hub = hub.clone();
-            move |frame| hub.handle(node, frame)
+            move |frame, _| hub.handle(node, frame)
         };
         let ended = tokio::select! {
             ended = read_control(receive, node, hub, &alive) => ended,

@@ -209,10 +209,10 @@ async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLo
 }
 
 /// Receives the peer's frames, of its lane and the large ones, and hands each to `deliver`, until the connection is gone or the
-/// peer sends what makes no sense.
+/// peer sends what makes no sense. With each it says whether the frame came alone: whether no other came in the same read.
 pub async fn receive_frames<D>(connection: &Connection, deliver: D) -> LinkError
 where
-    D: Fn(Frame) -> Result<(), Malformed> + Clone + Send + 'static,
+    D: Fn(Frame, bool) -> Result<(), Malformed> + Clone + Send + 'static,
 {
     let mut streams = JoinSet::new();
     loop {
@@ -233,7 +233,7 @@ where
 
 async fn receive_stream<D>(stream: RecvStream, deliver: D) -> Result<(), LinkError>
 where
-    D: Fn(Frame) -> Result<(), Malformed>,
+    D: Fn(Frame, bool) -> Result<(), Malformed>,
 {
     let mut reader = Reader::new(stream);
     let [kind] = reader.bytes().await?;
@@ -246,8 +246,13 @@ where
                 for chunk in chunks.drain(..) {
                     decoder.push(&chunk);
                 }
-                while let Some(frame) = decoder.next_frame()? {
-                    deliver(frame)?;
+                let mut next = decoder.next_frame();
+                let mut alone = true;
+                while let Some(frame) = next? {
+                    next = decoder.next_frame();
+                    alone &= matches!(next, Ok(None));
+                    deliver(frame, alone)?;
+                    alone = false;
                 }
                 if !stream.read(&mut chunks).await? {
                     return Ok(());
@@ -273,7 +278,7 @@ where
                 return Err(Malformed("a large frame of another length than it says").into());
             }
             let prefix = body.len() - input.len();
-            deliver(Frame::decode(Bytes::from(body).slice(prefix..))?)?;
+            deliver(Frame::decode(Bytes::from(body).slice(prefix..))?, true)?;
             Ok(())
         }
         StreamKind::Control | StreamKind::Items => Err(Malformed("this kind of stream goes both ways").into()),
@@ -316,7 +321,7 @@ mod tests {
             let mut listener = quic::Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap();
             bound.send(listener.local_addr().unwrap()).unwrap();
             let connection = Connection::Quic(listener.accept().await.unwrap().establish().await.unwrap());
-            receive_frames(&connection, move |frame| {
+            receive_frames(&connection, move |frame, _| {
                 let _ = delivered.send(frame);
                 Ok(())
             })

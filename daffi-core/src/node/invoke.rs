@@ -23,11 +23,11 @@ use crate::wire::{
 /// How much of a panic's message is passed on, in bytes.
 const PANIC_MESSAGE: usize = 4 << 10;
 
-/// Takes a frame from the controller.
-pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame) -> Result<(), Malformed> {
+/// Takes a frame from the controller; `alone` if no other came with it.
+pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame, alone: bool) -> Result<(), Malformed> {
     let Frame { head, payload } = frame;
     match head {
-        Head::Call { id, peer, ask } => start(inner, link, id, peer, ask, payload),
+        Head::Call { id, peer, ask } => start(inner, link, Incoming { id, caller: peer, ask, args: payload, alone }),
         Head::Reply { id, node, status } => inner.pending.answer(id, node, status, payload),
         Head::Cancel { id } => link.cancel(id),
         Head::Broadcast { .. } => return Err(Malformed("a broadcast towards a node")),
@@ -35,7 +35,18 @@ pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame) -> Resu
     Ok(())
 }
 
-fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: Ask, args: Bytes) {
+/// A call that came in.
+struct Incoming {
+    id: CallId,
+    caller: NodeId,
+    ask: Ask,
+    args: Bytes,
+    /// No other frame came with it.
+    alone: bool,
+}
+
+fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Incoming) {
+    let Incoming { id, caller, ask, args, alone } = call;
     if link.tasks.is_closed() {
         return answer(link, id, Err(Failure::NodeStopping), false);
     }
@@ -43,7 +54,8 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: 
         return answer(link, id, Err(Failure::NoCallback), false);
     };
     let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
-    let (unwanted, alone) = link.begin(id);
+    let (unwanted, first) = link.begin(id);
+    let alone = alone && first;
     let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, ask.trace, unwanted);
     let (handler, inline) = (callback.handler(), callback.options().inline);
     let running = {
@@ -52,7 +64,7 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, id: CallId, caller: NodeId, ask: 
             let outcome = run_within(&callback, args, scope).await;
             let last = link.end(id);
             if let Some(outcome) = outcome {
-                answer(&link, id, outcome.map_err(|failure| explain(failure, &callback)), last);
+                answer(&link, id, outcome.map_err(|failure| explain(failure, &callback)), alone && last);
             }
         }
     };

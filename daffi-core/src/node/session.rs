@@ -399,7 +399,7 @@ impl Session {
         let connection = &link.connection;
         let deliver = {
             let (inner, link) = (inner.clone(), link.clone());
-            move |frame| invoke::handle(&inner, &link, frame)
+            move |frame, alone| invoke::handle(&inner, &link, frame, alone)
         };
         let error: LinkError = tokio::select! {
             error = read_control(receive, inner, &link) => error,

@@ -27,7 +27,7 @@ const PANIC_MESSAGE: usize = 4 << 10;
 pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame, alone: bool) -> Result<(), Malformed> {
     let Frame { head, payload } = frame;
     match head {
-        Head::Call { id, peer, ask } => start(inner, link, Incoming { id, caller: peer, ask, args: payload, alone }),
+        Head::Call { id, peer, ask } => start(inner, link, Arrived { id, caller: peer, ask, args: payload, alone }),
         Head::Reply { id, node, status } => inner.pending.answer(id, node, status, payload),
         Head::Cancel { id } => link.cancel(id),
         Head::Broadcast { .. } => return Err(Malformed("a broadcast towards a node")),
@@ -36,7 +36,7 @@ pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame, alone: 
 }
 
 /// A call that came in.
-struct Incoming {
+struct Arrived {
     id: CallId,
     caller: NodeId,
     ask: Ask,
@@ -45,8 +45,8 @@ struct Incoming {
     alone: bool,
 }
 
-fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Incoming) {
-    let Incoming { id, caller, ask, args, alone } = call;
+fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
+    let Arrived { id, caller, ask, args, alone } = call;
     if link.tasks.is_closed() {
         return answer(link, id, Err(Failure::NodeStopping), false);
     }

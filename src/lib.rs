@@ -55,9 +55,9 @@ pub mod testing;
 pub use daffi_core::{
     node::{
         BackgroundCall, BroadcastCall, Call, CallError, CallbackInfo, Context, Dynamic, DynamicCall, Event, Events,
-        Fallible, JoinError, Never, Node, NodeInfo, NodeReply, OnError, OneWayCall, Op, PeriodCall, ReceiverReport,
-        Retry, Schedule, ScheduledCall, Service, Source, StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError,
-        WrongType, fallible,
+        Fallible, Incoming, Iter, JoinError, Never, Next, Node, NodeInfo, NodeReply, OnError, OneWayCall, Op,
+        PeriodCall, ReceiverReport, Results, ResultsCall, Retry, Schedule, ScheduledCall, Service, Source, StreamCall,
+        StreamEnded, StreamReport, Task, Wait, WaitError, WrongType, fallible,
     },
     wire::{
         limits,

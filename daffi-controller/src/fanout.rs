@@ -15,7 +15,7 @@ use daffi_core::{
     link::{LinkError, Reader},
     transport::{CloseCode, Connection, RecvStream, SendStream, StreamLost},
     wire::{
-        Malformed, NodeId, StreamKind,
+        CallId, Malformed, NodeId, StreamKind,
         batch::{Batch, Cutter},
         credit::Credit,
         failure::Failure,
@@ -54,21 +54,25 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
     if request.targets.len() > MAX_TARGETS {
         return Err(Malformed("too many targets").into());
     }
+    if request.answers.is_some() && request.targets.len() != 1 {
+        return Err(Malformed("an answer to several nodes").into());
+    }
     let _counted = hub.stream_begins();
     let (source, first) = reader.into_parts();
     let fanout = Arc::new(Fanout::new(&request.targets));
     let mut receivers = JoinSet::new();
     for (index, node) in request.targets.iter().enumerate() {
-        match hub.receiver(*node, request.callback) {
-            Ok(link) => {
+        match way_to(*node, hub, producer, &request) {
+            Ok((link, answers)) => {
                 let (callback, stall_millis, trace) = (request.callback, request.stall_millis, request.trace);
-                let offer = StreamOffer { callback, producer, stall_millis, trace };
+                let offer = StreamOffer { callback, producer, stall_millis, trace, answers };
                 receivers.spawn(serve_receiver(fanout.clone(), index, link, offer));
             }
             Err(failure) => fanout.fail(index, failure),
         }
     }
-    let stall = Duration::from_millis(request.stall_millis.max(1));
+    // Whoever takes the results of a call may pause as long as it pleases.
+    let stall = request.answers.is_none().then(|| Duration::from_millis(request.stall_millis.max(1)));
     tokio::select! {
         // Whoever has answered has ended; the tasks of stalled receivers are dropped with the set.
         answered = answer_producer(&fanout, send) => match answered {
@@ -82,6 +86,19 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
             error => Err(error),
         },
         never = evict_stalled(&fanout, stall) => match never {},
+    }
+}
+
+/// The way to a receiver, and the number of its call if that is what the stream answers.
+fn way_to(
+    node: NodeId,
+    hub: &Hub,
+    producer: NodeId,
+    request: &StreamRequest,
+) -> Result<(NodeLink, Option<CallId>), Failure> {
+    match request.answers {
+        Some(call) => hub.answer_by_stream(producer, call, node).map(|(link, call)| (link, Some(call))),
+        None => hub.receiver(node, request.callback).map(|link| (link, None)),
     }
 }
 
@@ -398,7 +415,10 @@ async fn write_batches(fanout: &Fanout, index: usize, mut send: SendStream) -> R
 }
 
 /// Takes receivers off the stream that finish nothing although items wait for them.
-async fn evict_stalled(fanout: &Fanout, stall: Duration) -> std::convert::Infallible {
+async fn evict_stalled(fanout: &Fanout, stall: Option<Duration>) -> std::convert::Infallible {
+    let Some(stall) = stall else {
+        return std::future::pending().await;
+    };
     loop {
         tokio::time::sleep(stall / 4).await;
         let mut state = fanout.lock();

@@ -10,7 +10,7 @@ use daffi_core::{
     link::FrameSender,
     transport::{CloseCode, Connection},
     wire::{
-        CallbackId, Malformed, NodeId,
+        CallId, CallbackId, Malformed, NodeId,
         control::{Member, ToNode},
         failure::Failure,
         frame::{Frame, Head},
@@ -139,6 +139,18 @@ impl Hub {
             Some(false) => Err(Failure::NoCallback),
             None => Err(Failure::NoNode),
         }
+    }
+
+    /// The way to the caller whose call a node answers with a stream, and the number that the caller gave the call; or why there
+    /// is no such call: it may just have been cancelled.
+    pub(crate) fn answer_by_stream(
+        &self,
+        callee: NodeId,
+        call: CallId,
+        caller: NodeId,
+    ) -> Result<(NodeLink, CallId), Failure> {
+        let call = self.lock().router.answer_by_stream(callee, call, caller).ok_or(Failure::Cancelled)?;
+        self.link(caller).map(|link| (link, call)).ok_or(Failure::NoNode)
     }
 
     /// The way to the node of this name.

@@ -93,6 +93,13 @@ impl Router {
         }
     }
 
+    /// Lets a stream of results take the place of the answer to a call: the number that `caller` gave the call, if there is such
+    /// a call. From here on it is no call any more, and the end of the stream is its cancellation.
+    pub(crate) fn answer_by_stream(&mut self, callee: NodeId, id: CallId, caller: NodeId) -> Option<CallId> {
+        self.find_route(callee, id).filter(|route| route.caller == caller)?;
+        self.end_route(callee, id).map(|route| route.call)
+    }
+
     /// How many calls are under way.
     pub(crate) fn under_way(&self) -> usize {
         self.routes.len()
@@ -132,11 +139,8 @@ impl Router {
     }
 
     fn end_route(&mut self, callee: NodeId, id: CallId) -> Option<Route> {
-        let key = (id & u64::from(u32::MAX)) as usize;
-        let route = self.routes.get(key)?;
-        if route.callee != callee || number(key, route.tag) != id {
-            return None;
-        }
+        self.find_route(callee, id)?;
+        let key = place(id);
         let route = self.routes.remove(key);
         if let Some(keys) = self.calls.get_mut(&(route.caller, route.call)) {
             keys.retain(|other| *other != key);
@@ -145,6 +149,11 @@ impl Router {
             }
         }
         Some(route)
+    }
+
+    fn find_route(&self, callee: NodeId, id: CallId) -> Option<&Route> {
+        let route = self.routes.get(place(id))?;
+        (route.callee == callee && number(place(id), route.tag) == id).then_some(route)
     }
 
     fn cancel(&mut self, keys: &[usize], nodes: &impl Nodes) {
@@ -180,6 +189,11 @@ impl EarlyCancels {
 /// A route's number on the way to its callee: its place, and a tag that changes with every use of the place.
 fn number(key: usize, tag: u32) -> CallId {
     u64::from(tag) << 32 | key as u64
+}
+
+/// The place in a route's number.
+const fn place(id: CallId) -> usize {
+    (id & u32::MAX as u64) as usize
 }
 
 fn fail(caller: NodeId, call: CallId, callee: NodeId, failure: &Failure, nodes: &impl Nodes) {
@@ -253,6 +267,19 @@ mod tests {
         router.handle(2, reply(id), &nodes).unwrap();
         assert_eq!(nodes.take(), []);
         assert_eq!(router.under_way(), 0);
+    }
+
+    #[test]
+    fn a_stream_takes_the_place_of_a_reply_once() {
+        let (mut router, nodes) = (Router::default(), Recorder::default());
+        router.handle(1, call(9, 2), &nodes).unwrap();
+        let id = routed(&nodes.take());
+        assert_eq!(router.answer_by_stream(3, id, 1), None, "node 3 was not asked");
+        assert_eq!(router.answer_by_stream(2, id, 3), None, "node 3 did not ask");
+        assert_eq!(router.answer_by_stream(2, id, 1), Some(9));
+        assert_eq!((router.answer_by_stream(2, id, 1), router.under_way()), (None, 0));
+        router.handle(2, reply(id), &nodes).unwrap();
+        assert_eq!(nodes.take(), []);
     }
 
     #[test]

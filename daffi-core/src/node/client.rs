@@ -8,7 +8,7 @@ use super::{
     choice::Choice,
     outgoing::Request,
     period::PeriodCall,
-    stream::StreamCall,
+    stream::{ResultsCall, StreamCall},
 };
 
 /// Where the calls of a client go.
@@ -72,4 +72,12 @@ macro_rules! aim {
     };
 }
 
-aim!(Call<T, E>, BackgroundCall<T, E>, OneWayCall<>, BroadcastCall<T, E>, PeriodCall<T, E>, StreamCall<T, E>);
+aim!(
+    Call<T, E>,
+    BackgroundCall<T, E>,
+    OneWayCall<>,
+    BroadcastCall<T, E>,
+    PeriodCall<T, E>,
+    ResultsCall<T, E>,
+    StreamCall<T, E>
+);

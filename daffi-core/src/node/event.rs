@@ -98,6 +98,10 @@ pub enum StreamEnded {
         /// How.
         message: String,
     },
+    /// The callback, which takes the whole stream, returned before its end.
+    CallbackReturned,
+    /// The time of the call is over that the stream answers.
+    Deadline,
     /// This node lost its own connection.
     Disconnected,
 }

@@ -4,7 +4,7 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     Inner,
@@ -12,6 +12,7 @@ use super::{
     context::Scope,
     registry::Registered,
     session::Link,
+    stream::respond::respond,
     stub::{Outcome, Reply},
 };
 use crate::wire::{
@@ -48,10 +49,10 @@ struct Arrived {
 fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
     let Arrived { id, caller, ask, args, alone } = call;
     if link.tasks.is_closed() {
-        return answer(link, id, Err(Failure::NodeStopping), false);
+        return fail(link, id, &Failure::NodeStopping, false);
     }
     let Some(callback) = inner.registry.find(ask.callback) else {
-        return answer(link, id, Err(Failure::NoCallback), false);
+        return fail(link, id, &Failure::NoCallback, false);
     };
     let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
     let (unwanted, first) = link.begin(id);
@@ -59,12 +60,21 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
     let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, ask.trace, unwanted);
     let (handler, inline) = (callback.handler(), callback.options().inline);
     let running = {
-        let link = link.clone();
+        let (inner, link) = (inner.clone(), link.clone());
         async move {
-            let outcome = run_within(&callback, args, scope).await;
+            let (outcome, _place) = run_within(&callback, args, &scope).await;
+            if let Some(Ok(Reply::Results(results))) = outcome {
+                respond(&inner, &link, id, caller, ask, results, scope).await;
+                link.end(id);
+                return;
+            }
             let last = link.end(id);
-            if let Some(outcome) = outcome {
-                answer(&link, id, outcome.map_err(|failure| explain(failure, &callback)), alone && last);
+            let alone = alone && last;
+            match outcome {
+                None | Some(Ok(Reply::Results(_))) => {}
+                Some(Ok(Reply::Value(payload))) => answer(&link, id, Status::Value, &payload, alone),
+                Some(Ok(Reply::Error(payload))) => answer(&link, id, Status::Error, &payload, alone),
+                Some(Err(failure)) => fail(&link, id, &explain(failure, &callback), alone),
             }
         }
     };
@@ -78,28 +88,33 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
 }
 
 /// Runs a callback until it returns, its deadline passes, or nobody wants its result (`None`). One that is to finish does so in any
-/// case, once it has begun.
-async fn run_within(callback: &Arc<Registered>, args: Bytes, scope: Scope) -> Option<Outcome> {
-    let Scope { deadline, cancelled, .. } = scope.clone();
+/// case, once it has begun. With the outcome comes its place among those that may run at a time: results that are a stream are
+/// still being made.
+async fn run_within(
+    callback: &Arc<Registered>,
+    args: Bytes,
+    scope: &Scope,
+) -> (Option<Outcome>, Option<OwnedSemaphorePermit>) {
+    let Scope { deadline, cancelled, .. } = scope;
     let passed = async {
         match deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            Some(deadline) => tokio::time::sleep_until(*deadline).await,
             None => std::future::pending().await,
         }
     };
+    let mut place = None;
     let run = async {
-        let _place = match &callback.limiter {
-            Some(limiter) => Some(scope.wanted(limiter.enter()).await??),
-            None => None,
-        };
+        if let Some(limiter) = &callback.limiter {
+            place = Some(scope.wanted(limiter.enter()).await??);
+        }
         run(callback, args, scope.clone()).await
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         biased;
         () = cancelled.cancelled() => None,
         outcome = run => Some(match deadline {
             // It may have come of the deadline itself, passed on to a call of the callback's.
-            Some(deadline) if deadline <= Instant::now() => Err(Failure::Deadline),
+            Some(deadline) if *deadline <= Instant::now() => Err(Failure::Deadline),
             _ => outcome,
         }),
         () = passed => {
@@ -107,7 +122,8 @@ async fn run_within(callback: &Arc<Registered>, args: Bytes, scope: Scope) -> Op
             cancelled.cancel();
             Some(Err(Failure::Deadline))
         }
-    }
+    };
+    (outcome, place)
 }
 
 /// Runs a callback once. Dropping the future stops an async callback at its next await; a sync one runs to its end.
@@ -160,16 +176,15 @@ pub(crate) fn explain(failure: Failure, callback: &Registered) -> Failure {
 }
 
 /// Sends an answer; `alone` if no other is about to follow it.
-fn answer(link: &Link, id: CallId, outcome: Outcome, alone: bool) {
-    let (status, payload) = match outcome {
-        Ok(Reply::Value(payload)) => (Status::Value, payload),
-        Ok(Reply::Error(payload)) => (Status::Error, payload),
-        Err(failure) => (Status::Failure, failure.encode().into()),
-    };
+fn answer(link: &Link, id: CallId, status: Status, payload: &[u8], alone: bool) {
     let head = Head::Reply { id, node: 0, status };
     if alone {
-        link.frames.send_alone(&head, &payload);
+        link.frames.send_alone(&head, payload);
     } else {
-        link.frames.send(&head, &payload);
+        link.frames.send(&head, payload);
     }
+}
+
+fn fail(link: &Link, id: CallId, failure: &Failure, alone: bool) {
+    answer(link, id, Status::Failure, &failure.encode(), alone);
 }

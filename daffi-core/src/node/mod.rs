@@ -45,7 +45,10 @@ pub use self::{
     period::{PeriodCall, Schedule, ScheduledCall},
     retry::Retry,
     runtime::Op,
-    stream::{Fallible, OnError, ReceiverReport, Source, StreamCall, StreamReport, fallible},
+    stream::{
+        Fallible, Incoming, Iter, Next, OnError, ReceiverReport, Results, ResultsCall, Source, StreamCall,
+        StreamReport, fallible,
+    },
 };
 use self::{
     context::Scope,

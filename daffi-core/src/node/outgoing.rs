@@ -103,11 +103,11 @@ pub(crate) enum DefaultTimeout {
 /// A call that is about to be sent: its node is known, and when it ends.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    request: Request,
+    pub(crate) request: Request,
     pub(crate) node: Arc<Inner>,
-    scope: Option<Scope>,
-    began: Instant,
-    deadline: Option<Instant>,
+    pub(crate) scope: Option<Scope>,
+    pub(crate) began: Instant,
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// A call that was sent. Dropping it while an answer is missing cancels the callback.
@@ -116,12 +116,12 @@ pub(crate) struct Sent {
     node: Arc<Inner>,
     link: Arc<Link>,
     id: CallId,
-    answers: mpsc::UnboundedReceiver<Answer>,
+    pub(crate) answers: mpsc::UnboundedReceiver<Answer>,
     targets: Vec<Target>,
 }
 
 impl Sent {
-    fn name_of(&self, node: NodeId) -> String {
+    pub(crate) fn name_of(&self, node: NodeId) -> String {
         let target = self.targets.iter().find(|target| target.node == node);
         target.map_or_else(|| format!("#{node}"), |target| target.name.to_string())
     }
@@ -200,6 +200,7 @@ impl Outgoing {
         let mut sent = sent.map_err(CallError::widen)?;
         match self.within(sent.answers.recv()).await.map_err(CallError::widen)? {
             Some(Answer::Reply { node, status, payload }) => self.decode(sent.name_of(node), status, &payload, codec),
+            Some(Answer::Results { node, .. }) => Err(stream_instead(sent.name_of(node))),
             Some(Answer::ControllerLost) | None => Err(CallError::ControllerLost),
         }
     }
@@ -232,8 +233,14 @@ impl Outgoing {
                 .send(link, targets, &payload, |id| Head::Broadcast { id, targets: ids, ask: self.ask(callback) })
                 .await?;
             self.within(async {
-                while let Some(Answer::Reply { node, status, payload }) = sent.answers.recv().await {
-                    let result = self.decode(sent.name_of(node), status, &payload, codec);
+                while let Some(answer) = sent.answers.recv().await {
+                    let (node, result) = match answer {
+                        Answer::Reply { node, status, payload } => {
+                            (node, self.decode(sent.name_of(node), status, &payload, codec))
+                        }
+                        Answer::Results { node, .. } => (node, Err(stream_instead(sent.name_of(node)))),
+                        Answer::ControllerLost => break,
+                    };
                     if let Some((_, slot)) = results.iter_mut().find(|(target, _)| target.node == node) {
                         *slot = Some(result);
                     }
@@ -254,7 +261,7 @@ impl Outgoing {
         Ok(replies.collect())
     }
 
-    pub(super) async fn send_one(&self) -> Result<Sent, CallError> {
+    pub(crate) async fn send_one(&self) -> Result<Sent, CallError> {
         let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
         let peer = target.node;
         self.send(link, vec![target], &payload, |id| Head::Call { id, peer, ask: self.ask(callback) }).await
@@ -303,7 +310,7 @@ impl Outgoing {
 
     /// Waits no longer than the deadline, and no longer than the callback that makes the call is wanted. Works in any
     /// executor: the timer belongs to the node's runtime.
-    async fn within<T>(&self, future: impl Future<Output = T>) -> Result<T, CallError> {
+    pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> Result<T, CallError> {
         let passed = async {
             match self.deadline {
                 Some(deadline) => {
@@ -330,7 +337,7 @@ impl Outgoing {
         }
     }
 
-    fn decode<T, E>(
+    pub(crate) fn decode<T, E>(
         &self,
         node: String,
         status: Status,
@@ -348,4 +355,9 @@ impl Outgoing {
             }),
         }
     }
+}
+
+/// The callback returns a stream, and the stub does not know. Dropping the stream ends it.
+fn stream_instead<E>(node: String) -> CallError<E> {
+    CallError::BadReply { node, message: "it returns a stream of results, and the stub expects one result".into() }
 }

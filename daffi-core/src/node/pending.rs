@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::choice::Busy;
+use super::{choice::Busy, stream::Items};
 use crate::wire::{CallId, NodeId, failure::Failure, frame::Status, limits::MAX_CALLS};
 
 /// The answer of one node.
@@ -20,6 +20,8 @@ use crate::wire::{CallId, NodeId, failure::Failure, frame::Status, limits::MAX_C
 pub(crate) enum Answer {
     /// What the node replied.
     Reply { node: NodeId, status: Status, payload: Bytes },
+    /// The node answers with a stream of results, and is busy with it until that ends.
+    Results { node: NodeId, items: Items, busy: Vec<Busy> },
     /// The connection to the controller is gone, and with it all answers.
     ControllerLost,
 }
@@ -42,7 +44,7 @@ pub(crate) struct Waiting {
     callback: Cow<'static, str>,
     missing: usize,
     /// The nodes that are called have one more call under way, as long as this one is.
-    _busy: Vec<Busy>,
+    busy: Vec<Busy>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -54,11 +56,11 @@ impl Waiting {
         busy: Vec<Busy>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self { answers: Some(answers), callback, missing: busy.len(), _busy: busy, _permit: permit }
+        Self { answers: Some(answers), callback, missing: busy.len(), busy, _permit: permit }
     }
 
     pub(crate) fn for_nothing(callback: Cow<'static, str>, busy: Busy, permit: OwnedSemaphorePermit) -> Self {
-        Self { answers: None, callback, missing: 1, _busy: vec![busy], _permit: permit }
+        Self { answers: None, callback, missing: 1, busy: vec![busy], _permit: permit }
     }
 }
 
@@ -97,19 +99,43 @@ impl Pending {
         let Some(waiting) = calls.get_mut(&id) else {
             return;
         };
-        waiting.missing -= 1;
         let (answers, callback) = (waiting.answers.clone(), waiting.callback.clone());
-        let ended = if waiting.missing == 0 { calls.remove(&id) } else { None };
-        // The caller wakes up at once, and what it needs first is this lock.
-        drop(calls);
+        self.answered(calls, id);
         match answers {
             Some(answers) => drop(answers.send(Answer::Reply { node, status, payload })),
+            None => log_unwanted(&callback, node, status, &payload),
+        }
+    }
+
+    /// Hands a stream of results to the call that it answers. One that nobody waits for any more is dropped.
+    pub(crate) fn answer_by_stream(&self, id: CallId, node: NodeId, items: Items) {
+        let mut calls = self.lock();
+        let Some(waiting) = calls.get_mut(&id) else {
+            return;
+        };
+        // The one node of a call is busy with it. Of a broadcast nobody takes streams.
+        let busy = if waiting.missing == 1 { std::mem::take(&mut waiting.busy) } else { Vec::new() };
+        let (answers, callback) = (waiting.answers.clone(), waiting.callback.clone());
+        self.answered(calls, id);
+        match answers {
+            Some(answers) => drop(answers.send(Answer::Results { node, items, busy })),
             None => {
-                log_unwanted(&callback, node, status, &payload);
-                if ended.is_some() {
-                    self.ended.notify_waiters();
-                }
+                tracing::warn!(%callback, node, "a call without return is answered with a stream, which nobody takes")
             }
+        }
+    }
+
+    /// One of the answers to a call has come. The lock is given back: the caller wakes up at once, and what it needs first is this
+    /// lock.
+    fn answered(&self, mut calls: MutexGuard<'_, HashMap<CallId, Waiting>>, id: CallId) {
+        let Some(waiting) = calls.get_mut(&id) else {
+            return;
+        };
+        waiting.missing -= 1;
+        let ended = if waiting.missing == 0 { calls.remove(&id) } else { None };
+        drop(calls);
+        if ended.is_some_and(|waiting| waiting.answers.is_none()) {
+            self.ended.notify_waiters();
         }
     }
 
@@ -135,7 +161,7 @@ impl Pending {
             match waiting.answers {
                 Some(answers) => drop(answers.send(Answer::ControllerLost)),
                 None => {
-                    tracing::warn!(callback = %waiting.callback, "lost the controller during a call without return")
+                    tracing::warn!(callback = %waiting.callback, "lost the controller during a call without return");
                 }
             }
         }

@@ -15,10 +15,13 @@ pub use super::{
     context::context,
     contract::{Returns, ReturnsStream, Stub},
     period::period,
-    stream::{Items, stream},
+    stream::{Feed, Items, incoming, incoming_bytes, results, results_call, stream},
 };
 pub use crate::wire::{failure::Failure, offer::Kind};
-use crate::{node::error::CallError, wire::limits::MAX_PAYLOAD};
+use crate::{
+    node::error::CallError,
+    wire::{item_stream::result, limits::MAX_PAYLOAD},
+};
 
 /// What a callback's handler returns.
 pub type Outcome = Result<Reply, Failure>;
@@ -27,12 +30,14 @@ pub type Outcome = Result<Reply, Failure>;
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
 /// The encoded result of a callback that ran.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Reply {
     /// Its value.
     Value(Payload),
     /// Its own error.
     Error(Payload),
+    /// A stream of results, which has yet to begin.
+    Results(Feed),
 }
 
 /// Encoded arguments, or why they could not be encoded.
@@ -158,6 +163,43 @@ pub fn encode_bytes_item(item: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), Encode
     put_item(BytesRef::new(item), out)
 }
 
+/// Encodes an item of a stream of results.
+pub fn encode_result<T: Encode + ?Sized>(item: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    out.push(result::VALUE);
+    encode_into(item, out)
+}
+
+/// Encodes an item of bytes.
+#[expect(clippy::ptr_arg, reason = "it stands in for `encode_result::<Vec<u8>>`")]
+pub fn encode_bytes_result(item: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    out.reserve(item.len() + 8);
+    encode_result(BytesRef::new(item), out)
+}
+
+/// Encodes an item that may be an error.
+pub fn encode_fallible_result<T: Encode, E: Encode>(item: &Result<T, E>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    match item {
+        Ok(item) => encode_result(item, out),
+        Err(error) => encode_error_item(error, out),
+    }
+}
+
+/// Encodes an item that is bytes or an error.
+pub fn encode_fallible_bytes_result<E: Encode>(
+    item: &Result<Vec<u8>, E>,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    match item {
+        Ok(item) => encode_bytes_result(item, out),
+        Err(error) => encode_error_item(error, out),
+    }
+}
+
+fn encode_error_item<E: Encode>(error: &E, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    out.push(result::ERROR);
+    encode_into(error, out)
+}
+
 fn put_item<T: Serialize + ?Sized>(item: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     // A list of one.
     out.push(0x91);
@@ -214,7 +256,7 @@ mod tests {
 
     #[test]
     fn nothing_and_bytes_are_small() {
-        assert_eq!(reply(&()), Ok(Reply::Value(Payload::from_static(&[0xc0]))));
+        assert!(matches!(reply(&()), Ok(Reply::Value(payload)) if *payload == [0xc0]));
         let Ok(Reply::Value(payload)) = reply(BytesRef::new(&[200; 100])) else { panic!("encodes") };
         assert_eq!(payload.len(), 102);
         assert_eq!(decode_bytes(&payload), Ok(vec![200; 100]));

@@ -242,6 +242,11 @@ pub struct Items {
 }
 
 impl Items {
+    /// How many items are left.
+    pub const fn left(&self) -> u32 {
+        self.left
+    }
+
     /// The next item, or `None` after the last. It shares the batch's memory.
     ///
     /// # Errors

@@ -4,10 +4,15 @@
 //! batches, the last of which is a [`StreamEnd`]. The other side sends [`Answer`]s back on the same QUIC stream: credit as
 //! the items are finished, and in the end what became of the stream. Resetting the stream instead of ending it says that the
 //! producer lost interest: nothing more is to be run.
+//!
+//! A callback that returns a stream of results answers its call with an item stream of its own, to the caller alone. Each item is
+//! a [`result`].
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, trace::TraceContext, varint};
+use super::{
+    CallId, CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, trace::TraceContext, varint,
+};
 
 /// The header of a stream on its way to the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +26,10 @@ pub struct StreamRequest {
     /// The trace that the stream belongs to.
     #[serde(default)]
     pub trace: Option<TraceContext>,
+    /// The call that the stream answers, by the number that it came with; its caller is then the one target. From here on the end
+    /// of the stream is the cancellation of the call.
+    #[serde(default)]
+    pub answers: Option<CallId>,
 }
 
 /// The header of a stream on its way to a receiver.
@@ -36,6 +45,10 @@ pub struct StreamOffer {
     /// The trace that the stream belongs to.
     #[serde(default)]
     pub trace: Option<TraceContext>,
+    /// The receiver's call that the stream answers, by the number that the receiver gave it. The items are then for the caller, and
+    /// not for a callback of its.
+    #[serde(default)]
+    pub answers: Option<CallId>,
 }
 
 /// How a stream ended at its source.
@@ -53,6 +66,8 @@ pub enum StreamEnd {
     ProducerLost,
     /// Another receiver failed, and the producer wanted all or none.
     OtherReceiverFailed,
+    /// The time of the call that the stream answers is over.
+    Deadline,
     /// A kind that this version does not know.
     #[serde(other)]
     Unknown,
@@ -123,6 +138,32 @@ impl Answer {
             *input = rest;
         }
         Ok(answer)
+    }
+}
+
+/// What an item of a stream of results is: the value of one, or an error that the callback gave as an item.
+///
+/// The first byte tells, the rest is the payload.
+pub mod result {
+    use super::Malformed;
+
+    /// The first byte of a value.
+    pub const VALUE: u8 = 0;
+
+    /// The first byte of an error.
+    pub const ERROR: u8 = 1;
+
+    /// The payload of a value, or that of an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it is neither.
+    pub const fn take(item: &[u8]) -> Result<Result<&[u8], &[u8]>, Malformed> {
+        match item {
+            [VALUE, payload @ ..] => Ok(Ok(payload)),
+            [ERROR, payload @ ..] => Ok(Err(payload)),
+            _ => Err(Malformed("a result that is neither a value nor an error")),
+        }
     }
 }
 

@@ -2,24 +2,39 @@
 //!
 //! The source is taken from as fast as the slowest receiver allows: items are packed into batches, and the producer holds
 //! credit from each receiver's callback. Each receiver answers with what became of the stream at its place.
+//!
+//! A callback may take the items one by one, or the stream as a whole ([`Incoming`]). A callback that returns a stream of
+//! results ([`Results`]) is the producer of one whose only receiver is its caller.
 
+mod carry;
+mod incoming;
+mod intake;
 mod items;
+mod next;
 mod produce;
+mod progress;
 pub(crate) mod receive;
+pub(crate) mod respond;
+mod results;
 mod slot;
 mod source;
+mod worker;
 
 use std::{future::IntoFuture, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    incoming::{Incoming, incoming, incoming_bytes},
     items::Items,
-    source::{Fallible, Source, fallible},
+    next::{Iter, Next},
+    respond::results,
+    results::{Results, ResultsCall, results_call},
+    source::{Fallible, Feed, Source, fallible},
 };
 use super::{
     call::options,
-    context::{Place, Scope},
+    context::Place,
     contract::Stub,
     error::{CallError, Never},
     outgoing::{Codec, Request},
@@ -40,7 +55,7 @@ const NIL: &[u8] = &[0xc0];
 #[must_use = "a stream does nothing until it is awaited or waited for"]
 pub struct StreamCall<T = (), E = Never> {
     pub(super) request: Request,
-    source: source::Feed,
+    source: Feed,
     codec: Codec<T, E>,
     options: Options,
 }
@@ -110,8 +125,8 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
             let cancelled = CancellationToken::new();
             let _guard = cancelled.clone().drop_guard();
             let io = node.runtimes.io.clone();
-            let trace = request.trace.or_else(|| scope.as_ref().and_then(Scope::trace));
-            let produced = io.spawn(produce::run(node, request.clone(), trace, source, options, cancelled.clone()));
+            let produced =
+                io.spawn(produce::run(node, request.clone(), scope.clone(), source, options, cancelled.clone()));
             let given_up = async {
                 match scope {
                     Some(scope) => scope.cancelled.cancelled().await,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
@@ -38,6 +39,8 @@ struct Shared {
     /// A blocking source waits here for room, an async one at `room`.
     room_blocking: Condvar,
     room: Notify,
+    /// Nobody wants more items: an async source is dropped, wherever it waits.
+    over: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -184,11 +187,17 @@ impl Slot {
         self.shared.filled.notified().await;
     }
 
-    /// Takes no more items: the source stops at its next one.
+    /// Takes no more items: a blocking source stops at its next one, an async one at once.
     pub(super) fn close(&self) {
         self.lock().closed = true;
+        self.shared.over.cancel();
         self.shared.room_blocking.notify_one();
         self.shared.room.notify_one();
+    }
+
+    /// Waits until no more items are taken. Cancel safe.
+    pub(super) async fn closed(&self) {
+        self.shared.over.cancelled().await;
     }
 
     /// How the source ended, if it has.

@@ -1,6 +1,9 @@
 //! What a stream can be made of: iterators, which may block, and async streams.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
@@ -9,6 +12,7 @@ use tokio::runtime::Handle;
 use super::slot::{Slot, Stop};
 use crate::{
     node::{
+        context::Scope,
         invoke::panic_message,
         stub::{BoxFuture, EncodeError},
     },
@@ -113,7 +117,7 @@ where
 impl<T, E, I> Source<T, FallibleBlocking> for Fallible<I>
 where
     T: 'static,
-    E: std::fmt::Display,
+    E: fmt::Display,
     I: IntoIterator<Item = Result<T, E>> + Send + 'static,
 {
     fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
@@ -132,7 +136,7 @@ where
 impl<T, E, S> Source<T, FallibleAsync> for Fallible<S>
 where
     T: 'static,
-    E: std::fmt::Display + Send,
+    E: fmt::Display + Send,
     S: Stream<Item = Result<T, E>> + Send + 'static,
 {
     fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
@@ -152,28 +156,49 @@ where
     }
 }
 
-fn fail(slot: &Slot, error: &impl std::fmt::Display) -> Result<(), Stop> {
+fn fail(slot: &Slot, error: &impl fmt::Display) -> Result<(), Stop> {
     slot.end(StreamEnd::SourceFailed { message: error.to_string() });
     Err(Stop::Failed)
 }
 
 impl Feed {
-    /// Runs the source until it ends, fails, panics, or the slot is closed; the slot learns which.
-    pub(super) fn start(self, slot: Slot, work: &Handle) {
+    /// Runs the source until it ends, fails, panics, or the slot is closed; the slot learns which. The calls that it makes belong to
+    /// the callback that the scope is of.
+    pub(super) fn start(self, slot: Slot, work: &Handle, scope: Option<Scope>) {
         match self.0 {
             Kind::Blocking(run) => {
                 work.spawn_blocking(move || {
-                    let ended = catch_unwind(AssertUnwindSafe(|| run(&slot)));
+                    let run = || catch_unwind(AssertUnwindSafe(|| run(&slot)));
+                    let ended = match scope {
+                        Some(scope) => scope.enter_sync(run),
+                        None => run(),
+                    };
                     conclude(&slot, ended.map_err(|panic| panic_message(&*panic)));
                 });
             }
             Kind::Async(run) => {
                 work.spawn(async move {
                     let running = AssertUnwindSafe(run(slot.clone())).catch_unwind();
-                    conclude(&slot, running.await.map_err(|panic| panic_message(&*panic)));
+                    let running = async {
+                        match scope {
+                            Some(scope) => scope.enter(running).await,
+                            None => running.await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        () = slot.closed() => {}
+                        ended = running => conclude(&slot, ended.map_err(|panic| panic_message(&*panic))),
+                    }
                 });
             }
         }
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Feed")
     }
 }
 

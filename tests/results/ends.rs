@@ -12,6 +12,7 @@ static STREAM: LazyLock<Tap> = LazyLock::new(Tap::new);
 static WAITING: LazyLock<Tap> = LazyLock::new(Tap::new);
 static OPENING: LazyLock<Tap> = LazyLock::new(Tap::new);
 static TIMED: LazyLock<Tap> = LazyLock::new(Tap::new);
+static LATE: LazyLock<Tap> = LazyLock::new(Tap::new);
 static INNER: LazyLock<Tap> = LazyLock::new(Tap::new);
 
 mod serve {
@@ -76,8 +77,10 @@ mod serve {
     }
 
     #[callback]
-    pub(super) fn one() -> u64 {
-        1
+    pub(super) async fn opening_too() -> impl Stream<Item = u64> {
+        let held = LATE.open();
+        std::future::pending::<()>().await;
+        stream::iter(held)
     }
 
     #[callback]
@@ -104,6 +107,8 @@ mod ask {
     pub(super) async fn waiting() -> impl Stream<Item = u64>;
     #[fetcher]
     pub(super) async fn opening() -> impl Stream<Item = u64>;
+    #[fetcher]
+    pub(super) async fn opening_too() -> impl Stream<Item = u64>;
     #[fetcher]
     pub(super) async fn panicking(n: u64) -> impl Stream<Item = u64>;
     #[fetcher]
@@ -152,8 +157,8 @@ async fn dropping_the_call_before_the_stream_begins_stops_the_callback() {
 async fn a_panic_comes_after_the_items_before_it() {
     let pair = Pair::of(callbacks![serve::panicking, serve::panicking_stream, serve::panics_at_once]).await;
     for n in [0, 5, 50_000] {
-        for call in [ask::panicking(n).into_future_on(&pair), ask::panicking_stream(n).into_future_on(&pair)] {
-            let mut items = rest(&mut within(MUCH, call).await.unwrap()).await;
+        for call in [ask::panicking(n), ask::panicking_stream(n)] {
+            let mut items = rest(&mut within(MUCH, call.on(&pair.caller)).await.unwrap()).await;
             let Some(Err(CallError::SourceFailed { message, sent })) = items.pop() else { panic!("{items:?}") };
             assert!(message.contains("out of film"), "{message}");
             assert_eq!(sent, n);
@@ -162,19 +167,6 @@ async fn a_panic_comes_after_the_items_before_it() {
     }
     let panicked = ask::panics_at_once().on(&pair.caller).await.unwrap_err();
     assert!(matches!(&panicked, CallError::Panicked { message, .. } if message == "no camera"), "{panicked:?}");
-}
-
-trait OnCaller {
-    type Future;
-    fn into_future_on(self, pair: &Pair) -> Self::Future;
-}
-
-impl OnCaller for daffi::ResultsCall<u64> {
-    type Future = <Self as IntoFuture>::IntoFuture;
-
-    fn into_future_on(self, pair: &Pair) -> Self::Future {
-        self.on(&pair.caller).into_future()
-    }
 }
 
 #[tokio::test]
@@ -201,18 +193,9 @@ async fn a_stream_that_does_not_begin_takes_the_nodes_default_timeout() {
     let callee = controller.node("callee", callbacks![serve::opening_too]).await;
     let caller = controller.builder("caller").call_timeout(Duration::from_millis(200)).start().await.unwrap();
     crate::common::meet(&[&caller, &callee]).await;
-    let error = within(MUCH, ask_late::opening_too().on(&caller)).await.unwrap_err();
+    let error = within(MUCH, ask::opening_too().on(&caller)).await.unwrap_err();
     assert!(matches!(error, CallError::Timeout { .. }), "{error:?}");
     LATE.is_closed().await;
-}
-
-static LATE: LazyLock<Tap> = LazyLock::new(Tap::new);
-
-mod ask_late {
-    use super::*;
-
-    #[fetcher]
-    pub(super) async fn opening_too() -> impl Stream<Item = u64>;
 }
 
 #[tokio::test]

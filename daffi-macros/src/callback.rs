@@ -97,7 +97,7 @@ fn entry(declaration: &Declaration, checked: &Checked, name: &str, options: &Cal
     let ident = &signature.ident;
     let description = description(signature, None, checked, name, options);
     let allowances = contract::allowances();
-    let contract = contract::signature(&contract::of_function(ident.span()), checked);
+    let contract = contract::signature(&contract::of_function(ident), checked);
     quote! {
         #[doc(hidden)]
         #[allow(non_camel_case_types, dead_code, unreachable_pub)]

@@ -5,7 +5,7 @@ use proc_macro2::{Group, Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Generics, ItemTrait, TraitItem, TraitItemFn, Visibility};
 
-use crate::contract::{function_path, method_path};
+use crate::contract::{of_function, of_method};
 use crate::declaration::{Declaration, is_ours, take_ours};
 use crate::errors::Errors;
 use crate::fetcher;
@@ -92,14 +92,15 @@ impl Method {
     fn stub<'a>(&'a self, client: &ClientOptions, visibility: &'a Visibility) -> Stub<'a> {
         let ident = &self.declaration.signature.ident;
         let own = name::own(ident, self.options.name.as_ref());
-        let of_client = client.of.as_ref().map(|of| method_path(of, &own, ident));
+        let of_function = self.options.of.clone().map(|of| (of, of_function(ident)));
+        let of_method = client.of.clone().map(|of| (of, of_method(&own, ident)));
         Stub {
             declaration: &self.declaration,
             checked: &self.checked,
             modifier: self.options.modifier(),
             name: &self.name,
             idempotent: self.options.idempotent.is_some(),
-            of: self.options.of.as_ref().map(function_path).or(of_client),
+            of: of_function.or(of_method),
             client: Some(visibility),
         }
     }
@@ -228,7 +229,7 @@ mod tests {
         );
         assert_holds(&expansion, quote! { /** Adds. */ #[must_use] pub fn bump(&self, by: i64) -> ::daffi::Call<i64> });
         assert_holds(&expansion, quote! { name: "counters.bump", });
-        assert_holds(&expansion, quote! { <that::Counter>::__daffi_signature_bump(__daffi_value::<i64>()) });
+        assert_holds(&expansion, quote! { <that::Counter>::__daffi_signature_bump((__daffi_value::<i64>(),).0) });
         assert_holds(
             &expansion,
             quote! {
@@ -237,7 +238,7 @@ mod tests {
                     __Source: ::daffi::Source<i64, __Kind>
             },
         );
-        assert_holds(&expansion, quote! { <that::bump>::__daffi_signature(__daffi_value::<i64>()); });
+        assert_holds(&expansion, quote! { <that::bump>::__daffi_signature((__daffi_value::<i64>(),).0); });
         assert_holds(&expansion, quote! { <that::Counter>::__daffi_signature_x_u2d_y() });
         assert_holds(&expansion, quote! { idempotent: true, });
         assert_holds(

@@ -1,9 +1,9 @@
 //! What lets the compiler check a stub: beside each callback a function of its owned types that is never run, and beside a stub
 //! with `of` a function that calls it, and is never run either.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
-use syn::{Signature, Type};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{ReturnType, Signature, Type};
 
 use crate::modifier::Modifier;
 use crate::normal::owned;
@@ -16,13 +16,13 @@ pub(crate) fn allowances() -> TokenStream {
 }
 
 /// The name of the function for a function.
-pub(crate) fn of_function(span: Span) -> Ident {
-    Ident::new("__daffi_signature", span)
+pub(crate) fn of_function(ident: &Ident) -> Ident {
+    Ident::new("__daffi_signature", ident.span())
 }
 
 /// The name of the function for a method, of its name on the wire (without what the impl block puts before it): that is
 /// what a stub calls.
-pub(crate) fn of_method(name: &str, span: Span) -> Ident {
+pub(crate) fn of_method(name: &str, method: &Ident) -> Ident {
     let mut ident = String::from("__daffi_signature_");
     for character in name.chars() {
         match character {
@@ -30,7 +30,7 @@ pub(crate) fn of_method(name: &str, span: Span) -> Ident {
             other => ident.push_str(&format!("_u{:x}_", u32::from(other))),
         }
     }
-    Ident::new(&ident, span)
+    Ident::new(&ident, method.span())
 }
 
 /// The callback's side.
@@ -44,11 +44,11 @@ pub(crate) fn signature(name: &Ident, checked: &Checked) -> TokenStream {
     }
 }
 
-/// The stub's side; `callback` is the path of the callback's.
+/// The stub's side; `callback` is the type that the callback's signature belongs to, and its name.
 ///
-/// What is wrong is underlined where the stub says it: each expression has the span of the type that it stands for.
+/// What is wrong is underlined where the stub says it: each expression stands in the place of the type that it is about.
 pub(crate) fn check(
-    callback: &TokenStream,
+    callback: &(Type, Ident),
     modifier: Modifier,
     signature: &Signature,
     checked: &Checked,
@@ -56,24 +56,24 @@ pub(crate) fn check(
     let values = travelling(checked)
         .into_iter()
         .zip(checked.travel())
-        .map(|(owned, parameter)| spanned_call("__daffi_value", &quote!(::<#owned>), &quote!(), &parameter.ty));
-    let call = quote!(#callback(#(#values),*));
+        .map(|(owned, parameter)| in_place_of(&parameter.ty, &quote!(__daffi_value::<#owned>())));
+    let (of, name) = callback;
+    let (less, greater, colons) = (quote!(<), quote!(>), quote!(::));
+    let [less, greater, colons] = [less, greater, colons].map(|tokens| placed(tokens, name.span()));
+    let call = quote!(#less #of #greater #colons #name(#(#values),*));
     let compared = match modifier {
         Modifier::OneWay => false,
         Modifier::Stream => checked.output.value.is_some(),
         _ => true,
     };
     let compare = if compared {
-        let expected = returns(&checked.output);
         let declared = match &signature.output {
-            syn::ReturnType::Default => signature.ident.to_token_stream(),
-            syn::ReturnType::Type(_, ty) => ty.to_token_stream(),
+            ReturnType::Default => signature.ident.to_token_stream(),
+            ReturnType::Type(_, ty) => ty.to_token_stream(),
         };
-        let found = spanned_call("__daffi_same", &quote!(), &quote!(found), &declared);
-        quote! {
-            let found = #call;
-            let _: #expected = #found;
-        }
+        let expected = placed(returns(&checked.output), ends(&declared).0);
+        let found = in_place_of(&declared, &call);
+        quote! { let _: #expected = #found; }
     } else {
         quote! { #call; }
     };
@@ -81,7 +81,6 @@ pub(crate) fn check(
         #[allow(warnings, clippy::all)]
         fn __daffi_check() {
             fn __daffi_value<T>() -> T { ::core::unreachable!() }
-            fn __daffi_same<T>(same: T) -> T { same }
             #compare
         }
     }
@@ -103,26 +102,27 @@ fn returns(output: &Output) -> TokenStream {
     }
 }
 
-/// `name(arguments)`, which begins and ends where `place` does.
-fn spanned_call(name: &str, generics: &TokenStream, arguments: &TokenStream, place: &impl ToTokens) -> TokenStream {
-    let mut tokens = place.to_token_stream().into_iter();
+/// The value as an expression that begins and ends where `place` does. No name may stand in it, which the user's place could hide.
+fn in_place_of(place: &impl ToTokens, value: &TokenStream) -> TokenStream {
+    let (first, last) = ends(place);
+    let tuple = placed(quote!((#value,)), first);
+    let field = placed(quote!(.0), last);
+    quote!(#tuple #field)
+}
+
+/// The places of the first token and of the last.
+fn ends(tokens: &impl ToTokens) -> (Span, Span) {
+    let mut tokens = tokens.to_token_stream().into_iter();
     let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
-    let last = tokens.last().map_or(first, |token| token.span());
-    let name = Ident::new(name, first);
-    let mut arguments = Group::new(proc_macro2::Delimiter::Parenthesis, arguments.clone());
-    arguments.set_span(last);
-    let arguments = TokenTree::Group(arguments);
-    quote!(#name #generics #arguments)
+    (first, tokens.last().map_or(first, |token| token.span()))
 }
 
-/// The path of a method's signature.
-pub(crate) fn method_path(of: &Type, name: &str, method: &Ident) -> TokenStream {
-    let signature = of_method(name, method.span());
-    quote!(<#of>::#signature)
-}
-
-/// The path of a function's signature.
-pub(crate) fn function_path(of: &Type) -> TokenStream {
-    let signature = format_ident!("__daffi_signature");
-    quote!(<#of>::#signature)
+/// The tokens in one place of the user's. All of an expression are put there: one of them elsewhere, and the compiler would
+/// underline what lies between.
+fn placed(tokens: impl ToTokens, place: Span) -> TokenStream {
+    let place = |mut token: TokenTree| {
+        token.set_span(place);
+        token
+    };
+    tokens.to_token_stream().into_iter().map(place).collect()
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::client;
-use crate::contract::function_path;
+use crate::contract::of_function;
 use crate::declaration::{Declaration, Item};
 use crate::errors::Errors;
 use crate::fetcher_options::FetcherOptions;
@@ -39,7 +39,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
         modifier: options.modifier(),
         name: &name,
         idempotent: options.idempotent.is_some(),
-        of: options.of.as_ref().map(function_path),
+        of: options.of.clone().map(|of| (of, of_function(&declaration.signature.ident))),
         client: None,
     };
     if !errors.is_empty() {
@@ -57,11 +57,8 @@ pub(crate) fn check(side: Side, options: &FetcherOptions, declaration: &Declarat
     let output = &checked.output;
     match options.modifier() {
         Modifier::Foreground => {}
-        modifier if output.results.is_some() => {
-            let what = if modifier == Modifier::Stream { "takes no stream of results" } else { "is one call" };
-            let message =
-                format!("a stream of results is asked of one node, and the modifier {what}: remove the modifier");
-            errors.push(&signature.output, message);
+        _ if output.results.is_some() => {
+            errors.push(&signature.output, "a stream of results is asked of one node, by `FG`: remove the modifier");
         }
         Modifier::OneWay if output.value.is_some() || output.error.is_some() => {
             let message = "nothing comes back from `BG(no_return)`: remove the return type, or use `BG`";

@@ -14,14 +14,14 @@ const MAX_NAME: usize = 128;
 /// The name of a function on the wire: the one given, or its own, after the `prefix` of the block that it stands in.
 pub(crate) fn on_the_wire(ident: &Ident, given: Option<&LitStr>, prefix: Option<&str>, errors: &mut Errors) -> String {
     let own = own(ident, given);
-    let name = match prefix {
-        Some(prefix) => format!("{prefix}.{own}"),
-        None => own,
+    let place = given.map_or_else(|| ident.to_token_stream(), ToTokens::to_token_stream);
+    check(&place, &own, errors);
+    let Some(prefix) = prefix else {
+        return own;
     };
-    if let Some(given) = given {
-        check(given, &name, errors);
-    } else {
-        check(ident, &name, errors);
+    let name = format!("{prefix}.{own}");
+    if own.len() <= MAX_NAME {
+        check_length(place, &name, errors);
     }
     name
 }
@@ -38,16 +38,22 @@ pub(crate) fn check(place: impl ToTokens, name: &str, errors: &mut Errors) {
     let bad = first.or_else(|| characters.find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))));
     if name.is_empty() {
         errors.push(place, "a name on the wire needs at least one character");
-    } else if name.len() > MAX_NAME {
-        let message = format!(
-            "a name on the wire has at most {MAX_NAME} bytes, this one has {}: give a shorter one with `name = \"..\"`",
-            name.len()
-        );
-        errors.push(place, message);
     } else if let Some(bad) = bad {
         let message = format!(
             "a name on the wire consists of letters, digits, `_`, `-` and `.`, and begins with a letter, a digit or `_`; \
              {bad:?} is none of these"
+        );
+        errors.push(place, message);
+    } else {
+        check_length(place, name, errors);
+    }
+}
+
+fn check_length(place: impl ToTokens, name: &str, errors: &mut Errors) {
+    if name.len() > MAX_NAME {
+        let message = format!(
+            "a name on the wire has at most {MAX_NAME} bytes, and `{name}` has {}: give a shorter one with `name = \"..\"`",
+            name.len()
         );
         errors.push(place, message);
     }
@@ -88,7 +94,7 @@ mod tests {
             ("a b", None, "' ' is none of these"),
             ("-a", None, "'-' is none of these"),
             ("a/b", None, "'/' is none of these"),
-            (long.as_str(), Some("math"), "at most 128 bytes, this one has 130"),
+            (long.as_str(), Some("math"), "has 130: give a shorter one"),
         ] {
             let (_, errors) = name("add", Some(given), prefix);
             assert_eq!(errors.len(), 1, "{errors:?}");

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{ReturnType, Type, TypeImplTrait};
+use syn::{ReturnType, Type, TypeImplTrait, TypeParamBound};
 
 use crate::errors::Errors;
 use crate::normal::result_text;
@@ -25,13 +25,15 @@ pub(crate) struct Output {
     pub(crate) results: Option<Results>,
 }
 
-/// Where the error of a stream of results may come up.
+/// What is said of a stream of results: where its error may come up, and what it borrows.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Results {
     /// In its place, as a `Result<impl Stream<..>, E>`.
     pub(crate) opening: bool,
     /// As an item of it, as an `impl Stream<Item = Result<T, E>>`.
     pub(crate) items: bool,
+    /// It says what it borrows, by `use<..>`.
+    pub(crate) captures: bool,
 }
 
 impl Output {
@@ -111,7 +113,8 @@ fn stream_of(stream: &TypeImplTrait, opening: Option<&Type>, errors: &mut Errors
         return output;
     };
     output.value = value;
-    output.results = Some(Results { opening: opening.is_some(), items: error.is_some() });
+    let captures = stream.bounds.iter().any(|bound| matches!(bound, TypeParamBound::PreciseCapture(_)));
+    output.results = Some(Results { opening: opening.is_some(), items: error.is_some(), captures });
     if let (Some(opening), Some(item)) = (opening, &error)
         && tidy(opening) != tidy(item)
     {
@@ -172,18 +175,22 @@ mod tests {
 
     #[test]
     fn a_stream_of_results_is_told_from_one() {
-        let (neither, items) = (Results::default(), Results { items: true, opening: false });
-        let opening = Results { opening: true, items: false };
+        let neither = Results::default();
+        let (items, opening) = (Results { items: true, ..neither }, Results { opening: true, ..neither });
         for (declared, results, text) in [
             (parse_quote!(-> u8), None, "u8"),
             (parse_quote!(-> Result<(), E>), None, "Result<(), E>"),
             (parse_quote!(-> impl Iterator<Item = a::Frame>), Some(neither), "Frame"),
-            (parse_quote!(-> impl futures::Stream<Item = ()> + Send + 'static + use<>), Some(neither), "()"),
+            (
+                parse_quote!(-> impl futures::Stream<Item = ()> + Send + 'static + use<>),
+                Some(Results { captures: true, ..neither }),
+                "()",
+            ),
             (parse_quote!(-> impl Send + Stream<Item = Result<u8, E>>), Some(items), "Result<u8, E>"),
             (parse_quote!(-> Result<impl Iterator<Item = u8>, E>), Some(opening), "Result<u8, E>"),
             (
                 parse_quote!(-> Result<impl Iterator<Item = Result<u8, a::E>>, a::E>),
-                Some(Results { opening: true, items: true }),
+                Some(Results { opening: true, items: true, captures: false }),
                 "Result<u8, E>",
             ),
         ] {

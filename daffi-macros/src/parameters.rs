@@ -38,6 +38,8 @@ pub(crate) struct Parameters {
     pub(crate) order: Vec<Argument>,
     /// It is called on a value.
     pub(crate) receiver: bool,
+    /// What it is passed ends with the call.
+    pub(crate) borrows: bool,
     /// The items of the stream that is the one parameter.
     pub(crate) incoming: Option<Type>,
 }
@@ -49,7 +51,7 @@ impl Parameters {
             match input {
                 FnArg::Receiver(receiver) => {
                     check_receiver(side, receiver, errors);
-                    parameters.receiver = true;
+                    (parameters.receiver, parameters.borrows) = (true, true);
                 }
                 FnArg::Typed(typed) => parameters.take(side, typed, errors),
             }
@@ -68,6 +70,8 @@ impl Parameters {
                 errors.push(attribute, "both ends need the same parameters in every build: put `cfg` on the function");
             }
         }
+        let contents = Contents::of(&typed.ty);
+        self.borrows |= contents.reference || contents.lifetime;
         if is_context(&typed.ty) {
             return self.take_context(side, typed, errors);
         }

@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use proc_macro2::{Group, TokenStream};
+use quote::quote;
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Generics, ImplItem, ItemImpl, Path, Signature, Token, Type, Visibility};
+use syn::{Attribute, Generics, ImplItem, ItemImpl, Signature, Type};
 
+use crate::block::{is_function, named, split, unmarked};
 use crate::callback;
 use crate::callback_options::{CallbackOptions, prefix};
 use crate::contract;
-use crate::declaration::{Declaration, is_ours, keyword, take_ours};
+use crate::declaration::{Declaration, is_ours, take_ours};
 use crate::errors::Errors;
 use crate::name;
 use crate::signature::{Checked, Side};
@@ -72,6 +73,9 @@ impl Method {
             Ok(())
         };
         parser.parse2(body.stream())?;
+        if methods.is_empty() && errors.is_empty() {
+            errors.push(of, "none of its methods is a callback: put `#[callback]` on those that others may call");
+        }
         check_names(&methods, errors);
         Ok(methods)
     }
@@ -107,16 +111,6 @@ impl Method {
     fn own_name(&self) -> String {
         name::own(&self.signature.ident, self.options.name.as_ref())
     }
-}
-
-/// The block's header as an empty block, and its body.
-fn split(item: TokenStream) -> syn::Result<(ItemImpl, Group)> {
-    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
-    let Some(TokenTree::Group(body)) = tokens.pop() else {
-        return Err(syn::Error::new_spanned(TokenStream::from_iter(tokens), "expected an impl block"));
-    };
-    tokens.push(Group::new(Delimiter::Brace, TokenStream::new()).into());
-    Ok((syn::parse2(TokenStream::from_iter(tokens))?, body))
 }
 
 /// Whether the type can be served at all.
@@ -176,7 +170,7 @@ fn contracts(of: &Type, methods: &[Method]) -> TokenStream {
     let allowances = contract::allowances();
     let contracts = methods.iter().map(|method| {
         let cfgs = &method.cfgs;
-        let name = contract::of_method(&method.own_name(), method.signature.ident.span());
+        let name = contract::of_method(&method.own_name(), &method.signature.ident);
         let contract = contract::signature(&name, &method.checked);
         quote! { #(#cfgs)* #contract }
     });
@@ -184,75 +178,6 @@ fn contracts(of: &Type, methods: &[Method]) -> TokenStream {
         #allowances
         impl #of { #(#contracts)* }
     }
-}
-
-fn is_function(input: ParseStream<'_>) -> syn::Result<bool> {
-    let ahead = input.fork();
-    ahead.call(Attribute::parse_outer)?;
-    ahead.parse::<Visibility>()?;
-    let invocation = ahead.fork();
-    let is_macro = invocation.call(Path::parse_mod_style).is_ok() && invocation.peek(Token![!]);
-    Ok(!is_macro && keyword(&ahead).is_none())
-}
-
-/// The item without the attributes on its methods, which would expand on their own.
-fn unmarked(item: &TokenStream) -> TokenStream {
-    let mut tokens: Vec<TokenTree> = item.clone().into_iter().collect();
-    if let Some(TokenTree::Group(body)) = tokens.last_mut() {
-        let mut kept: Vec<TokenTree> = Vec::new();
-        for token in body.stream() {
-            if let TokenTree::Group(attribute) = &token
-                && attribute.delimiter() == Delimiter::Bracket
-                && matches!(kept.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#')
-                && names_ours(attribute.stream())
-            {
-                kept.pop();
-                continue;
-            }
-            kept.push(token);
-        }
-        let mut unmarked = Group::new(Delimiter::Brace, TokenStream::from_iter(kept));
-        unmarked.set_span(body.span());
-        *body = unmarked;
-    }
-    TokenStream::from_iter(tokens)
-}
-
-/// Whether these are the insides of `#[callback]`, by whatever path.
-fn names_ours(attribute: TokenStream) -> bool {
-    let parser = |input: ParseStream<'_>| {
-        let path = input.call(Path::parse_mod_style)?;
-        input.parse::<TokenStream>()?;
-        Ok(path.segments.last().is_some_and(|segment| segment.ident == "callback"))
-    };
-    parser.parse2(attribute).unwrap_or(false)
-}
-
-/// The signature with the type in place of `Self`, which means nothing beside the block.
-fn named(signature: &Signature, of: &Type) -> Signature {
-    let named = name_self(signature.to_token_stream(), &of.to_token_stream());
-    // What it does not parse with, `Self::Item` of a tuple for one, stays as it was.
-    syn::parse2(named).unwrap_or_else(|_| signature.clone())
-}
-
-fn name_self(tokens: TokenStream, of: &TokenStream) -> TokenStream {
-    let name = |token| match token {
-        TokenTree::Ident(ident) if ident == "Self" => of
-            .clone()
-            .into_iter()
-            .map(|mut token| {
-                token.set_span(ident.span());
-                token
-            })
-            .collect(),
-        TokenTree::Group(group) => {
-            let mut named = Group::new(group.delimiter(), name_self(group.stream(), of));
-            named.set_span(group.span());
-            TokenTree::Group(named).into()
-        }
-        other => TokenStream::from(other),
-    };
-    tokens.into_iter().map(name).collect()
 }
 
 #[cfg(test)]
@@ -365,6 +290,7 @@ mod tests {
             (quote! { impl Store where u8: Copy { #[callback] fn f(&self) {} } }, "remove the `where` clause"),
             (quote! { impl Store<'_> { #[callback] fn f(&self) {} } }, "let it own its data"),
             (quote! { unsafe impl Send for Store {} }, "a trait's methods"),
+            (quote! { impl Store { fn f(&self) {} } }, "none of its methods"),
             (quote! { impl Store { #[callback] const A: u8 = 1; } }, "only a function can be called"),
             (quote! { impl Store { #[callback] fn f(&mut self) {} } }, "take `&self`"),
             (

@@ -76,6 +76,10 @@ impl Checked {
         if parameters.incoming.is_some() && output.results.is_some() {
             let message = "a callback takes a stream or returns one: return one value for the whole stream";
             errors.push(&signature.output, message);
+        } else if !side.calls() && parameters.borrows && output.results.is_some_and(|results| !results.captures) {
+            let message = "the results are taken after the call has returned, so they borrow none of its arguments, nor `self`: \
+                           say so by `use<>`, as in `impl Iterator<Item = T> + use<>`";
+            errors.push(&signature.output, message);
         }
         Self { parameters, output }
     }
@@ -217,6 +221,23 @@ mod tests {
         assert_eq!(checked.describe(&signature, checked.kind()).to_string(), expected.to_string());
         let (.., errors) = check(Side::Callback, quote! { fn f(items: Incoming<u8>) -> impl Iterator<Item = u8> {} });
         assert!(errors.concat().contains("takes a stream or returns one"), "{errors:?}");
+    }
+
+    #[test]
+    fn results_say_that_they_borrow_nothing() {
+        for (item, passes) in [
+            (quote! { fn f(a: u8) -> impl Iterator<Item = u8> {} }, true),
+            (quote! { fn f(a: &str) -> impl Iterator<Item = u8> {} }, false),
+            (quote! { fn f(&self) -> impl Iterator<Item = u8> {} }, false),
+            (quote! { fn f(cx: &Context) -> Result<impl Iterator<Item = u8>, E> {} }, false),
+            (quote! { fn f(a: Cow<'_, str>) -> impl Iterator<Item = u8> {} }, false),
+            (quote! { fn f(&self, a: &str) -> impl Iterator<Item = u8> + use<> {} }, true),
+        ] {
+            let errors = check(Side::Method, item.clone()).2;
+            assert_eq!(errors.is_empty(), passes, "{item}: {errors:?}");
+        }
+        let (.., errors) = check(Side::Fetcher, quote! { fn f(a: &str) -> impl Iterator<Item = u8>; });
+        assert!(errors.is_empty(), "{errors:?}");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Encoding at once is what lets a stub take borrowed arguments: the builder owns its bytes, so nothing has to outlive
 //! the call expression.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote};
-use syn::{FnArg, Pat, Visibility};
+use syn::{FnArg, Pat, Type, Visibility};
 
 use crate::contract;
 use crate::declaration::Declaration;
@@ -24,8 +24,8 @@ pub(crate) struct Stub<'a> {
     /// On the wire.
     pub(crate) name: &'a str,
     pub(crate) idempotent: bool,
-    /// The path of the signature that it is checked against.
-    pub(crate) of: Option<TokenStream>,
+    /// The type and the name of the signature that it is checked against.
+    pub(crate) of: Option<(Type, Ident)>,
     /// The visibility of the client, if it is a method of one.
     pub(crate) client: Option<&'a Visibility>,
 }
@@ -333,18 +333,16 @@ mod tests {
             #[allow(warnings, clippy::all)]
             fn __daffi_check() {
                 fn __daffi_value<T>() -> T { ::core::unreachable!() }
-                fn __daffi_same<T>(same: T) -> T { same }
-                let found = <that::shrink>::__daffi_signature(
-                    __daffi_value::<::std::string::String>(),
-                    __daffi_value::<u8>()
-                );
-                let _: ::daffi::__private::Returns<u64, ::daffi::Never> = __daffi_same(found);
+                let _: ::daffi::__private::Returns<u64, ::daffi::Never> = (<that::shrink>::__daffi_signature(
+                    (__daffi_value::<::std::string::String>(),).0,
+                    (__daffi_value::<u8>(),).0
+                ),).0;
             }
         };
         assert!(expansion.contains(&check.to_string()), "{expansion}");
         for modifier in [quote!(STREAM), quote!(BG(no_return))] {
             let expansion = expand(quote!(#modifier, of = that::shrink), quote! { fn f(a: u8); }).to_string();
-            assert!(expansion.contains("__daffi_check") && !expansion.contains("let found"), "{expansion}");
+            assert!(expansion.contains("__daffi_check") && !expansion.contains("let _ :"), "{expansion}");
         }
     }
 }

@@ -4,8 +4,8 @@ use daffi::{callback, fetcher};
 async fn greet(name: impl ToString) -> String;
 
 #[callback]
-fn count(up_to: u32) -> impl Iterator<Item = u32> {
-    0..up_to
+fn count(up_to: u32) -> impl ToString {
+    up_to
 }
 
 fn main() {

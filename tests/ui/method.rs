@@ -1,4 +1,4 @@
-use daffi::callback;
+use daffi::{callback, fetcher};
 
 struct Viewer;
 
@@ -7,6 +7,9 @@ impl Viewer {
     fn show(&self, frame: u32) {
         let _ = frame;
     }
+
+    #[fetcher]
+    async fn hide(&self, frame: u32);
 }
 
 fn main() {

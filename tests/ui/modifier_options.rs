@@ -9,7 +9,4 @@ async fn show_stream(frame: u32);
 #[fetcher(BG, BROADCAST)]
 async fn reload(level: u32) -> u32;
 
-#[fetcher(name = "sum")]
-async fn add(a: i64, b: i64) -> i64;
-
 fn main() {}

@@ -4,13 +4,16 @@ use daffi::{callback, fetcher};
 struct Frame;
 
 #[fetcher]
-trait Counter {
-    fn bump(by: i64) -> i64;
+mod stubs {}
+
+#[fetcher]
+impl Frame {
+    fn show(&self) {}
 }
 
 #[callback]
-impl Frame {
-    fn show(&self) {}
+trait Counter {
+    fn bump(by: i64) -> i64;
 }
 
 fn main() {

@@ -1,0 +1,10 @@
+//! The forms of `#[callback]` and `#[fetcher]` that compile, without a warning, and what daffi is told by each.
+
+#![deny(warnings)]
+
+#[path = "macro_forms/callbacks.rs"]
+mod callbacks;
+#[path = "macro_forms/methods.rs"]
+mod methods;
+#[path = "macro_forms/stubs.rs"]
+mod stubs;

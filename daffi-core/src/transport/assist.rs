@@ -45,22 +45,12 @@ struct Assistance {
 /// Does `act`, and then polls the [`Assisted`] tasks that it woke, on this thread, unless another thread is at it. Returns once
 /// each was polled or left to its runtime; it never waits for another thread's poll.
 pub(crate) fn assist(act: impl FnOnce()) {
-    ASSISTANCE.with(|assistance| {
-        if assistance.under_way.replace(true) {
-            // Within an assistance already, which polls what is woken here too.
-            return act();
-        }
-        let guard = End(assistance);
+    let mut act = Some(act);
+    let assisted = ASSISTANCE.try_with(|assistance| act.take().map(|act| assistance.lend(act)));
+    // A thread at its end has no assistance any more, and wakes as any other does.
+    if let (Err(_), Some(act)) = (assisted, act) {
         act();
-        for _ in 0..MAX_TURNS {
-            let Some(task) = assistance.next() else {
-                break;
-            };
-            task.turn();
-            assistance.finish_turn();
-        }
-        drop(guard);
-    });
+    }
 }
 
 /// Whether this thread assists.
@@ -78,6 +68,22 @@ pub(crate) fn after_turn(act: impl FnOnce() + 'static) {
 }
 
 impl Assistance {
+    fn lend(&self, act: impl FnOnce()) {
+        if self.under_way.replace(true) {
+            // Within an assistance already, which polls what is woken here too.
+            return act();
+        }
+        let _end = End(self);
+        act();
+        for _ in 0..MAX_TURNS {
+            let Some(task) = self.next() else {
+                break;
+            };
+            task.turn();
+            self.finish_turn();
+        }
+    }
+
     fn next(&self) -> Option<Arc<dyn Turn>> {
         let mut woken = self.woken.borrow_mut();
         // In the order in which they were woken; there are hardly ever two.
@@ -226,7 +232,6 @@ impl<T: Send + 'static> Wake for Task<T> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A thread at its end has no assistance any more.
         if !ASSISTANCE.try_with(|assistance| assistance.takes(self)).unwrap_or(false) {
             self.leave_to_runtime();
         }

@@ -13,7 +13,7 @@ use super::{
     context::Place,
     contract::Stub,
     error::{CallError, Never},
-    outgoing::{Codec, DefaultTimeout, Outgoing, Request},
+    outgoing::{Codec, Modifier, Outgoing, Request},
     runtime::Op,
     stub::{DecodeError, EncodedArgs},
 };
@@ -116,7 +116,7 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for Call<T, E> {
         let Self { request, codec } = self;
         let place = Place::here();
         Op::new(async move {
-            let outgoing = Outgoing::new(request, DefaultTimeout::OfNode, place).map_err(CallError::widen)?;
+            let outgoing = Outgoing::new(request, Modifier::Fg, place).map_err(CallError::widen)?;
             outgoing.one(codec).await
         })
     }
@@ -153,11 +153,14 @@ impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
         let Self { request, codec } = self;
         let place = Place::here();
         Op::new(async move {
-            let outgoing = Outgoing::new(request, DefaultTimeout::None, place).map_err(CallError::widen)?;
-            let sent = outgoing.send_one().await.map_err(CallError::widen)?;
+            let outgoing = Outgoing::new(request, Modifier::Bg, place).map_err(CallError::widen)?;
+            let sent = match outgoing.send_one().await {
+                Ok(sent) => sent,
+                Err(error) => return outgoing.span.ends(Err(error.widen())),
+            };
             // A task of its own, so that the call goes on whoever drops the handle.
             let work = outgoing.node.runtimes.work.clone();
-            let running = work.spawn(async move { outgoing.conclude(Ok(sent), codec).await });
+            let running = work.spawn(async move { outgoing.span.ends(outgoing.conclude(Ok(sent), codec).await) });
             Ok(Task { running })
         })
     }
@@ -231,7 +234,7 @@ impl IntoFuture for OneWayCall {
 
     fn into_future(self) -> Self::IntoFuture {
         let place = Place::here();
-        Op::new(async move { Outgoing::new(self.request, DefaultTimeout::None, place)?.forget().await })
+        Op::new(async move { Outgoing::new(self.request, Modifier::Bg, place)?.forget().await })
     }
 }
 
@@ -281,7 +284,7 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for BroadcastCall<T, E> {
     fn into_future(self) -> Self::IntoFuture {
         let Self { request, codec } = self;
         let place = Place::here();
-        Op::new(async move { Outgoing::new(request, DefaultTimeout::OfNode, place)?.all(codec).await })
+        Op::new(async move { Outgoing::new(request, Modifier::Broadcast, place)?.all(codec).await })
     }
 }
 

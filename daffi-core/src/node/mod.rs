@@ -21,6 +21,7 @@ mod registry;
 mod retry;
 mod runtime;
 mod session;
+mod span;
 mod stream;
 pub mod stub;
 

@@ -17,6 +17,7 @@ use super::{
     pending::{Answer, Waiting},
     retry::{Retry, may_retry},
     session::Link,
+    span::ClientSpan,
     stub::{DecodeError, EncodedArgs},
 };
 use crate::wire::{
@@ -93,11 +94,36 @@ impl Request {
     }
 }
 
-/// How long a call waits that does not say.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum DefaultTimeout {
-    OfNode,
-    None,
+/// How a stub is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Modifier {
+    Fg,
+    Bg,
+    Broadcast,
+    Period,
+    Stream,
+}
+
+impl Modifier {
+    /// How a stub spells it.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Fg => "FG",
+            Self::Bg => "BG",
+            Self::Broadcast => "BROADCAST",
+            Self::Period => "PERIOD",
+            Self::Stream => "STREAM",
+        }
+    }
+
+    /// How long a call waits that does not say; for ever, if somebody holds a handle to it, or nobody waits for it.
+    fn default_timeout(self, node: &Inner) -> Option<Duration> {
+        match self {
+            Self::Fg | Self::Broadcast | Self::Period => Some(node.call_timeout),
+            Self::Bg | Self::Stream => None,
+        }
+    }
 }
 
 /// A call that is about to be sent: its node is known, and when it ends.
@@ -105,6 +131,7 @@ pub(crate) enum DefaultTimeout {
 pub(crate) struct Outgoing {
     pub(crate) request: Request,
     pub(crate) node: Arc<Inner>,
+    pub(super) span: ClientSpan,
     pub(crate) scope: Option<Scope>,
     pub(crate) began: Instant,
     pub(crate) deadline: Option<Instant>,
@@ -136,25 +163,23 @@ impl Drop for Sent {
 }
 
 impl Outgoing {
-    pub(crate) fn new(request: Request, default: DefaultTimeout, place: Place) -> Result<Self, CallError> {
+    pub(crate) fn new(request: Request, modifier: Modifier, place: Place) -> Result<Self, CallError> {
         let (node, scope) = place.resolve(request.node.clone())?;
         let began = Instant::now();
-        let timeout = request.timeout.or(match default {
-            DefaultTimeout::OfNode => Some(node.call_timeout),
-            DefaultTimeout::None => None,
-        });
+        let timeout = request.timeout.or_else(|| modifier.default_timeout(&node));
         let own = timeout.and_then(|timeout| began.checked_add(timeout));
         let deadline = match (own, scope.as_ref().and_then(|scope| scope.deadline)) {
             (Some(own), Some(inherited)) => Some(own.min(inherited)),
             (own, inherited) => own.or(inherited),
         };
-        Ok(Self { request, node, scope, began, deadline })
+        let span = ClientSpan::begin(&request.callback, modifier, request.trace, scope.as_ref());
+        Ok(Self { request, node, span, scope, began, deadline })
     }
 
     /// Calls one node and waits for its result; again, if that was asked for and may be done.
     pub(crate) async fn one<T, E>(self, codec: Codec<T, E>) -> Result<T, CallError<E>> {
         let sent = self.send_one().await;
-        self.conclude(sent, codec).await
+        self.span.ends(self.conclude(sent, codec).await)
     }
 
     /// Waits for the result of a call that was sent, and tries again as [`one`](Self::one) does.
@@ -177,7 +202,9 @@ impl Outgoing {
                 return Err(error.widen());
             };
             attempt += 1;
-            tracing::info!(callback = %self.request.callback, attempt, %error, ?pause, "a call is tried again");
+            self.span.note(
+                || tracing::info!(callback = %self.request.callback, attempt, %error, ?pause, "a call is tried again"),
+            );
             self.node.announce(Event::Retried {
                 callback: self.request.callback.clone().into_owned(),
                 attempt,
@@ -206,7 +233,12 @@ impl Outgoing {
     }
 
     pub(super) async fn forget(self) -> Result<(), CallError> {
+        self.span.ends(self.send_off().await)
+    }
+
+    async fn send_off(&self) -> Result<(), CallError> {
         let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
+        self.span.reaches(&target.name);
         let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
         let waiting = Waiting::for_nothing(self.request.callback.clone(), target.load.enter(), permit);
         let id = self.node.pending.begin(waiting);
@@ -220,6 +252,12 @@ impl Outgoing {
     }
 
     pub(super) async fn all<T, E>(self, codec: Codec<T, E>) -> Result<Vec<NodeReply<T, E>>, CallError> {
+        let replies = self.span.ends(self.gather(codec).await)?;
+        self.span.has_replies(&replies);
+        Ok(replies)
+    }
+
+    async fn gather<T, E>(&self, codec: Codec<T, E>) -> Result<Vec<NodeReply<T, E>>, CallError> {
         let (payload, link) = (self.payload()?, self.node.link()?);
         let audience = self.node.directory.borrow().all(&self.request.callback, self.request.stub)?;
         let Audience { callback, targets, misfits } = audience;
@@ -263,6 +301,7 @@ impl Outgoing {
 
     pub(crate) async fn send_one(&self) -> Result<Sent, CallError> {
         let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
+        self.span.reaches(&target.name);
         let peer = target.node;
         self.send(link, vec![target], &payload, |id| Head::Call { id, peer, ask: self.ask(callback) }).await
     }
@@ -304,8 +343,7 @@ impl Outgoing {
 
     fn ask(&self, callback: CallbackId) -> Ask {
         let budget = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let trace = self.request.trace.or_else(|| self.scope.as_ref().and_then(Scope::trace));
-        Ask { callback, budget, trace }
+        Ask { callback, budget, trace: self.span.trace() }
     }
 
     /// Waits no longer than the deadline, and no longer than the callback that makes the call is wanted. Works in any

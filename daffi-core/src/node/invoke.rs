@@ -12,6 +12,7 @@ use super::{
     context::Scope,
     registry::Registered,
     session::Link,
+    span::{ServerSpan, carry},
     stream::respond::respond,
     stub::{Outcome, Reply},
 };
@@ -57,19 +58,21 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
     let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
     let (unwanted, first) = link.begin(id);
     let alone = alone && first;
-    let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, ask.trace, unwanted);
+    let span = ServerSpan::begin(inner, &callback.name, caller, ask.trace);
+    let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, span.trace(), unwanted);
     let (handler, inline) = (callback.handler(), callback.options().inline);
     let running = {
         let (inner, link) = (inner.clone(), link.clone());
         async move {
-            let (outcome, _place) = run_within(&callback, args, &scope).await;
+            let (outcome, _place) = span.around(run_within(&callback, args, &scope)).await;
             if let Some(Ok(Reply::Results(results))) = outcome {
-                respond(&inner, &link, id, caller, ask, results, scope).await;
+                span.around(respond(&inner, &link, id, caller, ask, results, scope)).await;
                 link.end(id);
-                return;
+                return span.ends(Some(&Ok(Reply::Value(Bytes::new()))));
             }
             let last = link.end(id);
             let alone = alone && last;
+            span.ends(outcome.as_ref());
             match outcome {
                 None | Some(Ok(Reply::Results(_))) => {}
                 Some(Ok(Reply::Value(payload))) => answer(&link, id, Status::Value, &payload, alone),
@@ -135,7 +138,7 @@ async fn run(callback: &Arc<Registered>, args: Bytes, scope: Scope) -> Outcome {
             scope.enter(running).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         }
         Handler::Sync(handler) if callback.options().inline => run_sync(handler, &state, &args, scope),
-        Handler::Sync(handler) => tokio::task::spawn_blocking(move || run_sync(handler, &state, &args, scope))
+        Handler::Sync(handler) => tokio::task::spawn_blocking(carry(move || run_sync(handler, &state, &args, scope)))
             .await
             // The closure does not panic; a runtime that shuts down drops it before it ran.
             .unwrap_or(Err(Failure::Cancelled)),

@@ -37,8 +37,9 @@ use super::{
     context::Place,
     contract::Stub,
     error::{CallError, Never},
-    outgoing::{Codec, Request},
+    outgoing::{Codec, Modifier, Request},
     runtime::Op,
+    span::ClientSpan,
     stub::{DecodeError, EncodeError, EncodedArgs},
 };
 use crate::wire::{limits, offer::Kind};
@@ -121,6 +122,8 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
         let place = Place::here();
         Op::new(async move {
             let (node, scope) = place.resolve(request.node.clone()).map_err(CallError::widen)?;
+            let span = ClientSpan::begin(&request.callback, Modifier::Stream, request.trace, scope.as_ref());
+            let request = Request { trace: span.trace(), ..request };
             // Dropping this future cancels the task, and with it the stream.
             let cancelled = CancellationToken::new();
             let _guard = cancelled.clone().drop_guard();
@@ -133,14 +136,15 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let produced = tokio::select! {
                 // The task panics in no case; its node going away drops it.
-                produced = produced => {
-                    let produced = produced.unwrap_or(Err(CallError::Cancelled)).map_err(CallError::widen)?;
-                    Ok(StreamReport::of(produced, &request, codec))
-                }
+                produced = produced => produced.unwrap_or(Err(CallError::Cancelled)),
                 () = given_up => Err(CallError::Cancelled),
-            }
+            };
+            let produced = span.ends(produced.map_err(CallError::widen))?;
+            let report = StreamReport::of(produced, &request, codec);
+            span.has_report(&report);
+            Ok(report)
         })
     }
 }

@@ -48,7 +48,6 @@ async fn send(
     options: Options,
 ) -> Result<Produced, CallError> {
     let Request { callback, stub, trace, .. } = request;
-    let trace = trace.or_else(|| scope.as_ref().and_then(Scope::trace));
     if let Some(patience) = options.wait {
         // Whether or not somebody came: the look-up says so.
         let offered = node.directory.subscribe();

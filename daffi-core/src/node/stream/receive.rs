@@ -19,6 +19,7 @@ use crate::{
         event::{Event, StreamEnded},
         invoke::explain,
         session::Link,
+        span::ServerSpan,
     },
     transport::{CloseCode, SendStream},
     wire::{
@@ -78,9 +79,11 @@ async fn run(
     let (batches, queue) = mpsc::unbounded_channel();
     let progress = Arc::new(Progress::default());
     let (caller, unwanted) = (offer.producer, cancelled.clone());
-    let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, offer.trace, unwanted);
+    let span = ServerSpan::begin(&inner, &callback.name, caller, offer.trace);
+    let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, span.trace(), unwanted);
     let tell_every = TELL_EVERY.min(Duration::from_millis(offer.stall_millis) / 4).max(Duration::from_millis(1));
-    let mut worker = worker::start(&inner, &callback, queue, progress.clone(), producer.clone(), scope);
+    let mut worker =
+        span.within(|| worker::start(&inner, &callback, queue, progress.clone(), producer.clone(), scope));
 
     let (source, first) = reader.into_parts();
     let taken = async {
@@ -131,6 +134,7 @@ async fn run(
         WorkerEnd::Stopped => (progress.stopped().cloned().unwrap_or(StreamEnded::Cancelled), Ok(None)),
     };
     tracing::debug!(callback = callback.name, producer, delivered, end = ?how, "a stream ended");
+    span.ends_stream(delivered, &how, result.as_ref().err());
     inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, end: how });
     answer_end(&mut send, delivered, result).await
 }

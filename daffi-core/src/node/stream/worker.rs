@@ -20,6 +20,7 @@ use crate::{
         context::Scope,
         invoke::panicked,
         registry::Registered,
+        span::{carry, carry_future},
         stub::{BoxFuture, Outcome, Reply},
     },
     wire::{
@@ -58,7 +59,7 @@ pub(super) fn start(
     if callback.limiter.is_none() {
         return begin(&inner, &callback, queue, progress, producer, scope);
     }
-    inner.runtimes.work.clone().spawn(async move {
+    inner.runtimes.work.clone().spawn(carry_future(async move {
         let place = match &callback.limiter {
             Some(limiter) => scope.wanted(limiter.enter()).await,
             None => return WorkerEnd::Stopped,
@@ -71,7 +72,7 @@ pub(super) fn start(
             Ok(Err(full)) => WorkerEnd::Failed(full),
             Err(_) => WorkerEnd::Stopped,
         }
-    })
+    }))
 }
 
 fn begin(
@@ -85,29 +86,29 @@ fn begin(
     let work = &inner.runtimes.work;
     let (state, cancelled) = (callback.state.clone(), scope.cancelled.clone());
     match callback.handler() {
-        Handler::Sync(handler) if inner.clock.may_be_paused() => work.spawn(async move {
+        Handler::Sync(handler) if inner.clock.may_be_paused() => work.spawn(carry_future(async move {
             run_all_in_turns(handler, &state, queue, &progress, &scope).await.unwrap_or_else(|end| end)
-        }),
-        Handler::Sync(handler) => work.spawn_blocking(move || {
+        })),
+        Handler::Sync(handler) => work.spawn_blocking(carry(move || {
             scope.enter_sync(|| run_all_sync(handler, &state, queue, &progress)).unwrap_or_else(|end| end)
-        }),
-        Handler::Async(handler) => work.spawn(async move {
+        })),
+        Handler::Async(handler) => work.spawn(carry_future(async move {
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => WorkerEnd::Stopped,
                 end = scope.enter(run_all(handler, &state, queue, &progress)) => end.unwrap_or_else(|end| end),
             }
-        }),
+        })),
         Handler::TakeSync(handler) => {
             let (items, _) = Items::new(queue, progress.clone(), producer);
-            work.spawn_blocking(move || {
+            work.spawn_blocking(carry(move || {
                 let outcome = scope.enter_sync(|| catch_unwind(AssertUnwindSafe(|| handler(&state, items))));
                 returned(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))), &progress)
-            })
+            }))
         }
         Handler::TakeAsync(handler) => {
             let (items, _) = Items::new(queue, progress.clone(), producer);
-            work.spawn(async move {
+            work.spawn(carry_future(async move {
                 let running = AssertUnwindSafe(async move { handler(state, items).await }).catch_unwind();
                 let outcome = tokio::select! {
                     biased;
@@ -115,7 +116,7 @@ fn begin(
                     outcome = scope.enter(running) => outcome,
                 };
                 returned(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))), &progress)
-            })
+            }))
         }
     }
 }
@@ -156,7 +157,7 @@ async fn run_all_in_turns(
     let mut done = Credit::default();
     while let Some(batch) = queue.recv().await {
         let (cost, state, scope, progress_of_thread) = (batch.cost(), state.clone(), scope.clone(), progress.clone());
-        let run = move || scope.enter_sync(|| run_batch(handler, &state, &batch, &progress_of_thread));
+        let run = carry(move || scope.enter_sync(|| run_batch(handler, &state, &batch, &progress_of_thread)));
         // The closure does not panic; a runtime that shuts down drops it before it ran.
         tokio::task::spawn_blocking(run).await.unwrap_or(Err(WorkerEnd::Stopped))?;
         done = done.plus(cost);

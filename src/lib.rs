@@ -51,6 +51,7 @@
 
 mod global;
 pub mod testing;
+pub mod trace;
 
 pub use daffi_core::{
     node::{

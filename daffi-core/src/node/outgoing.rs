@@ -102,6 +102,8 @@ pub(crate) enum Modifier {
     Broadcast,
     Period,
     Stream,
+    /// FG, with a stream of results.
+    Results,
 }
 
 impl Modifier {
@@ -109,7 +111,7 @@ impl Modifier {
     #[cfg(feature = "opentelemetry")]
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Fg => "FG",
+            Self::Fg | Self::Results => "FG",
             Self::Bg => "BG",
             Self::Broadcast => "BROADCAST",
             Self::Period => "PERIOD",
@@ -121,7 +123,7 @@ impl Modifier {
     fn default_timeout(self, node: &Inner) -> Option<Duration> {
         match self {
             Self::Fg | Self::Broadcast | Self::Period => Some(node.call_timeout),
-            Self::Bg | Self::Stream => None,
+            Self::Bg | Self::Stream | Self::Results => None,
         }
     }
 }

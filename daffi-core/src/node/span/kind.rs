@@ -41,12 +41,13 @@ pub(super) fn of_failure(failure: &Failure) -> &'static str {
 /// Why a stream ended before its source had; the callback's own failure is better told by [`of_failure`].
 pub(super) const fn of_end(end: &StreamEnded) -> Option<(&'static str, &'static str)> {
     Some(match end {
-        StreamEnded::Finished => return None,
+        StreamEnded::Finished | StreamEnded::CallbackReturned => return None,
         StreamEnded::SourceFailed { .. } => ("SourceFailed", "the source failed"),
         StreamEnded::Cancelled => ("Cancelled", "the stream was cancelled"),
         StreamEnded::ProducerLost => ("ProducerLost", "the producer was lost"),
         StreamEnded::OtherReceiverFailed => ("OtherReceiverFailed", "another receiver failed"),
         StreamEnded::CallbackFailed { .. } => ("App", "the callback failed"),
+        StreamEnded::Deadline => ("Timeout", "the deadline passed"),
         StreamEnded::Disconnected => ("ControllerLost", "the connection to the controller was lost"),
     })
 }

@@ -193,7 +193,7 @@ impl ServerSpan {
     /// The callback's run has ended like this; in no way, if nobody wanted it any more.
     pub(crate) fn ends(self, outcome: Option<&Outcome>) {
         match outcome {
-            Some(Ok(Reply::Value(_))) => {}
+            Some(Ok(Reply::Value(_) | Reply::Results(_))) => {}
             Some(Ok(Reply::Error(_))) => fail(&self.span, "App", "the callback returned an error"),
             Some(Err(failure)) => fail(&self.span, kind::of_failure(failure), failure),
             None => fail(&self.span, "Cancelled", Failure::Cancelled),

@@ -82,8 +82,7 @@ async fn run(
     let span = ServerSpan::begin(&inner, &callback.name, caller, offer.trace);
     let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, span.trace(), unwanted);
     let tell_every = TELL_EVERY.min(Duration::from_millis(offer.stall_millis) / 4).max(Duration::from_millis(1));
-    let mut worker =
-        span.within(|| worker::start(&inner, &callback, queue, progress.clone(), producer.clone(), scope));
+    let mut worker = span.within(|| worker::start(&inner, &callback, queue, progress.clone(), producer.clone(), scope));
 
     let (source, first) = reader.into_parts();
     let taken = async {

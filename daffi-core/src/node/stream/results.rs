@@ -33,10 +33,11 @@ use crate::{
         contract::Stub,
         error::{CallError, Never},
         event::StreamEnded,
-        outgoing::{Codec, DefaultTimeout, Outgoing, Request},
+        outgoing::{Codec, Modifier, Outgoing, Request},
         pending::Answer,
         runtime::Op,
         session::Link,
+        span::ClientSpan,
         stub::{DecodeError, EncodedArgs},
     },
     transport::SendStream,
@@ -80,8 +81,11 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for ResultsCall<T, E> {
         let Self { request, codec } = self;
         let place = Place::here();
         Op::new(async move {
-            let outgoing = Outgoing::new(request, DefaultTimeout::None, place).map_err(CallError::widen)?;
-            open(outgoing, codec).await
+            let outgoing = Outgoing::new(request, Modifier::Results, place).map_err(CallError::widen)?;
+            match open(&outgoing, codec).await {
+                Ok(results) => Ok(Results { span: Some(outgoing.span), ..results }),
+                Err(error) => outgoing.span.ends(Err(error)),
+            }
         })
     }
 }
@@ -110,6 +114,8 @@ pub struct Results<T, E = Never> {
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// The callee has one call of this node more under way.
     busy: Vec<Busy>,
+    /// It goes on from the call to the end of the stream.
+    span: Option<ClientSpan>,
     over: bool,
 }
 
@@ -154,11 +160,15 @@ impl<T, E> Results<T, E> {
         passed.then(|| CallError::Timeout { after: self.began.elapsed() })
     }
 
-    /// Takes nothing more: the callee is told.
-    fn end(&mut self) {
+    /// Takes nothing more: the callee is told. Gives back the error that it ends with.
+    fn end(&mut self, error: Option<CallError<E>>) -> Option<CallError<E>> {
         self.items.leave();
         self.busy.clear();
         (self.deadline, self.cancelled, self.over) = (None, None, true);
+        match self.span.take() {
+            Some(span) => span.ends(error.map_or(Ok(()), Err)).err(),
+            None => error,
+        }
     }
 }
 
@@ -173,8 +183,7 @@ impl<T, E> Stream for Results<T, E> {
         if !self.items.is_within_a_batch()
             && let Some(error) = self.poll_given_up(cx)
         {
-            self.end();
-            return Poll::Ready(Some(Err(error)));
+            return Poll::Ready(self.end(Some(error)).map(Err));
         }
         let codec = self.codec;
         let last = match ready!(self.items.poll_item(cx, |item| decode(item, codec))) {
@@ -182,8 +191,7 @@ impl<T, E> Stream for Results<T, E> {
             Some(Err(message)) => Some(CallError::BadReply { node: self.node.clone(), message }),
             None => self.broken(),
         };
-        self.end();
-        Poll::Ready(last.map(Err))
+        Poll::Ready(self.end(last).map(Err))
     }
 }
 
@@ -215,7 +223,7 @@ fn decode<T, E>(item: &[u8], codec: Codec<T, E>) -> Result<Result<T, E>, String>
     }
 }
 
-async fn open<T, E>(outgoing: Outgoing, codec: Codec<T, E>) -> Result<Results<T, E>, CallError<E>> {
+async fn open<T, E>(outgoing: &Outgoing, codec: Codec<T, E>) -> Result<Results<T, E>, CallError<E>> {
     let patience = outgoing.request.timeout.is_none().then_some(outgoing.node.call_timeout);
     let opening = async {
         let mut sent = outgoing.send_one().await.map_err(CallError::widen)?;
@@ -236,8 +244,9 @@ async fn open<T, E>(outgoing: Outgoing, codec: Codec<T, E>) -> Result<Results<T,
                 node: sent.name_of(node),
                 began: outgoing.began,
                 deadline: outgoing.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
-                cancelled: outgoing.scope.map(|scope| Box::pin(scope.cancelled.cancelled_owned())),
+                cancelled: outgoing.scope.as_ref().map(|scope| Box::pin(scope.cancelled.clone().cancelled_owned())),
                 busy,
+                span: None,
                 over: false,
             })
         }

@@ -84,9 +84,11 @@ impl Directory {
         self.entries.get(&node).map(|entry| entry.callbacks.contains(&callback))
     }
 
-    /// Everybody.
+    /// Everybody, in the order in which they joined: calls in turn begin with the first, in every run.
     pub(crate) fn members(&self) -> Vec<Member> {
-        self.entries.values().map(|entry| entry.member.clone()).collect()
+        let mut members: Vec<_> = self.entries.values().map(|entry| entry.member.clone()).collect();
+        members.sort_unstable_by_key(|member| member.id);
+        members
     }
 
     /// Gives each name its number: the same for all nodes, for as long as the controller runs.
@@ -133,6 +135,13 @@ mod tests {
         directory.leave(first);
         assert_eq!(directory.named("a"), None);
         assert_ne!(directory.join("a".into(), vec![]).unwrap().id, first);
+    }
+
+    #[test]
+    fn members_are_in_the_order_in_which_they_joined() {
+        let mut directory = Directory::default();
+        let joined: Vec<_> = (0..20).map(|number| directory.join(format!("n{number}"), vec![]).unwrap().id).collect();
+        assert!(directory.members().iter().map(|member| member.id).eq(joined));
     }
 
     #[test]

@@ -6,6 +6,14 @@ use tokio::process::Command;
 
 #[path = "common/programs.rs"]
 mod programs;
+#[cfg(unix)]
+#[path = "examples/receivers.rs"]
+mod receivers;
+#[cfg(unix)]
+#[path = "examples/services.rs"]
+mod services;
+#[path = "examples/tools.rs"]
+mod tools;
 
 use programs::{System, run};
 #[cfg(target_os = "linux")]

@@ -86,8 +86,18 @@ impl Program {
 
     /// Waits for this line.
     pub(crate) async fn says(&mut self, expected: &str) {
-        let line = self.lines.next_line().await.unwrap();
-        assert_eq!(line.as_deref(), Some(expected), "{}", self.name);
+        assert_eq!(self.line().await, expected, "{}", self.name);
+    }
+
+    /// Waits for the next line.
+    pub(crate) async fn line(&mut self) -> String {
+        match self.lines.next_line().await.unwrap() {
+            Some(line) => line,
+            None => {
+                self.errors.read_to_string(&mut self.complaints).await.unwrap();
+                panic!("{} has ended: {}", self.name, self.complaints);
+            }
+        }
     }
 
     /// Waits until it complains about this.

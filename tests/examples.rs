@@ -10,6 +10,9 @@ mod programs;
 #[path = "examples/receivers.rs"]
 mod receivers;
 #[cfg(unix)]
+#[path = "examples/results.rs"]
+mod results;
+#[cfg(unix)]
 #[path = "examples/services.rs"]
 mod services;
 #[path = "examples/tools.rs"]

@@ -32,3 +32,25 @@ fn a_call_gives_a_stream_until_nobody_wants_more() {
         assert!(station.ends_well().await.is_empty());
     });
 }
+
+#[test]
+fn a_stream_has_a_result_from_each_receiver() {
+    run(async {
+        let system = System::new();
+        let mut large = system.start("upload_receiver", &["--name", "large"]);
+        let mut small = system.start("upload_receiver", &["--name", "small", "--room", "30000"]);
+        let mut said = system.start("upload_sender", &[]).ends_well().await;
+        assert_eq!(said.remove(0), "sent 100 chunks");
+        said.sort();
+        let expected = [
+            "large has 100000 bytes, their sum is 4950000",
+            "small says no: there is no room for more than 30000 bytes",
+        ];
+        assert_eq!(said, expected);
+        large.says("large has room for 1000000 bytes").await;
+        small.says("small has room for 30000 bytes").await;
+        let took = ["sender begins", "100000 bytes, missed items: 0, end: Some(Finished)"];
+        assert_eq!(large.ends_well().await, took);
+        assert_eq!(small.ends_well().await, ["sender begins", "that is too much"]);
+    });
+}

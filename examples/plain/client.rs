@@ -28,6 +28,12 @@ fn square_everywhere(number: i64) -> i64;
 #[fetcher(STREAM, name = "note")]
 fn note_all(text: String);
 
+#[fetcher(STREAM)]
+fn sum(number: i64) -> i64;
+
+#[fetcher]
+fn count_down(from: u32) -> impl Iterator<Item = u32>;
+
 #[fetcher(PERIOD, name = "note")]
 fn note_often(text: &str);
 
@@ -51,6 +57,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let report = note_all(["one", "two", "three"].map(String::from)).wait()?;
     println!("STREAM: {} items, complete: {}", report.sent, report.is_complete());
+
+    for receiver in sum(1..=10).wait()?.receivers {
+        println!("STREAM: {} has the sum {}", receiver.node, receiver.result?);
+    }
+
+    for number in count_down(3).wait()?.iter() {
+        println!("results: {}", number?);
+    }
 
     let schedule = note_often("tick").every(Duration::from_millis(50)).start().wait()?;
     // When it fires for the third time, the second is over.

@@ -7,7 +7,7 @@
 //! ```
 
 use clap::Parser;
-use daffi::{Event, callback};
+use daffi::{Event, Incoming, callback};
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,6 +15,18 @@ mod common;
 #[callback]
 fn square(number: i64) -> i64 {
     number * number
+}
+
+/// Gives one number after the other, each when it is asked for.
+#[callback]
+fn count_down(from: u32) -> impl Iterator<Item = u32> {
+    (1..=from).rev()
+}
+
+/// Takes a whole stream.
+#[callback]
+fn sum(mut numbers: Incoming<i64>) -> i64 {
+    numbers.iter().sum()
 }
 
 #[callback]

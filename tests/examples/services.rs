@@ -88,6 +88,10 @@ fn every_modifier_can_be_waited_for() {
             "BG: 16",
             "BROADCAST: server says 25",
             "STREAM: 3 items, complete: true",
+            "STREAM: server has the sum 55",
+            "results: 3",
+            "results: 2",
+            "results: 1",
             "PERIOD: ended, failed: 0",
             "four threads: [36, 49, 64, 81]",
         ];

@@ -84,6 +84,9 @@ macro_rules! callbacks {
 #[doc(hidden)]
 pub use daffi_core::node::stub as __private;
 
+#[cfg(doctest)]
+mod book;
+
 /// Compiles the README's snippets.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,0 +1,16 @@
+//! Compiles and runs the snippets of the book in docs/book.
+
+macro_rules! pages {
+    ($($page:ident = $path:literal),* $(,)?) => {
+        $(#[doc = include_str!(concat!("../docs/book/src/", $path))] struct $page;)*
+    };
+}
+
+pages! {
+    Introduction = "introduction.md",
+    Fg = "modifiers/fg.md",
+    Bg = "modifiers/bg.md",
+    Broadcast = "modifiers/broadcast.md",
+    Stream = "modifiers/stream.md",
+    Period = "modifiers/period.md",
+}

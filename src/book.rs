@@ -13,4 +13,11 @@ pages! {
     Broadcast = "modifiers/broadcast.md",
     Stream = "modifiers/stream.md",
     Period = "modifiers/period.md",
+    State = "guide/state.md",
+    Contracts = "guide/contracts.md",
+    Context = "guide/context.md",
+    Choosing = "guide/choosing.md",
+    Limits = "guide/limits.md",
+    Stopping = "guide/stopping.md",
+    Presence = "guide/presence.md",
 }

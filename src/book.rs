@@ -20,4 +20,8 @@ pages! {
     Limits = "guide/limits.md",
     Stopping = "guide/stopping.md",
     Presence = "guide/presence.md",
+    Blocking = "guide/blocking.md",
+    Bytes = "guide/bytes.md",
+    Dynamic = "guide/dynamic.md",
+    Errors = "guide/errors.md",
 }

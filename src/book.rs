@@ -24,4 +24,8 @@ pages! {
     Bytes = "guide/bytes.md",
     Dynamic = "guide/dynamic.md",
     Errors = "guide/errors.md",
+    Testing = "guide/testing.md",
+    Production = "production.md",
+    FromPython = "from-python.md",
+    FromGrpc = "from-grpc.md",
 }

@@ -4,7 +4,7 @@
 
 use std::{
     net::UdpSocket,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -38,6 +38,11 @@ impl System {
         Self { port, directory: tempfile::tempdir().unwrap(), display: None }
     }
 
+    /// Where its controller listens.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -55,8 +60,13 @@ impl System {
         let program = test.parent().unwrap().parent().unwrap().join("examples").join(example);
         let program = program.with_extension(std::env::consts::EXE_EXTENSION);
         assert!(program.exists(), "{} is not there: `cargo build --examples` builds it", program.display());
+        self.start_program(&program, arguments)
+    }
+
+    /// Starts a program, which is told this system's port in `DAFFI_PORT`.
+    pub(crate) fn start_program(&self, program: &Path, arguments: &[&str]) -> Program {
         let mut command = Command::new(program);
-        command.args(arguments).env("DAFFI_STATE_DIR", self.path("state"));
+        command.args(arguments).env("DAFFI_STATE_DIR", self.path("state")).env("DAFFI_PORT", self.port.to_string());
         command.env_remove("DAFFI_TOKEN").env_remove("DAFFI_TOKEN_FILE");
         command.env_remove("WAYLAND_DISPLAY").env_remove("XAUTHORITY");
         command.env_remove("DISPLAY").envs(self.display.iter().map(|at| ("DISPLAY", at)));
@@ -64,7 +74,8 @@ impl System {
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let errors = BufReader::new(child.stderr.take().unwrap());
-        Program { name: example.into(), child, lines, errors, complaints: String::new() }
+        let name = program.file_stem().unwrap().to_string_lossy().into_owned();
+        Program { name, child, lines, errors, complaints: String::new() }
     }
 }
 

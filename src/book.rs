@@ -8,6 +8,11 @@ macro_rules! pages {
 
 pages! {
     Introduction = "introduction.md",
+    TutorialPrograms = "tutorial/programs.md",
+    TutorialController = "tutorial/controller.md",
+    TutorialStream = "tutorial/stream.md",
+    TutorialError = "tutorial/error.md",
+    TutorialTest = "tutorial/test.md",
     Fg = "modifiers/fg.md",
     Bg = "modifiers/bg.md",
     Broadcast = "modifiers/broadcast.md",

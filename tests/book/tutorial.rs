@@ -64,6 +64,8 @@ impl Crate {
         let target = self.directory.parent().unwrap().join("target");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(command).arg("--offline").current_dir(&self.directory).env("CARGO_TARGET_DIR", &target);
+        // Neither is looked at, and both are large.
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
         let output = cargo.output().unwrap();
         let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "cargo {command:?} in {}:\n{out}{errors}", self.directory.display());

@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn the_least_busy_is_picked_and_those_alike_in_turn() {
         let directory = directory();
-        let mut pick = || directory.pick("add", &Choice::LeastBusy, None).unwrap().1;
+        let pick = || directory.pick("add", &Choice::LeastBusy, None).unwrap().1;
         let first = pick();
         let busy = first.load.enter();
         let second = pick();

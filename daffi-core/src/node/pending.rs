@@ -120,7 +120,7 @@ impl Pending {
         match answers {
             Some(answers) => drop(answers.send(Answer::Results { node, items, busy })),
             None => {
-                tracing::warn!(%callback, node, "a call without return is answered with a stream, which nobody takes")
+                tracing::warn!(%callback, node, "a call without return is answered with a stream, which nobody takes");
             }
         }
     }

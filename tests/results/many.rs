@@ -7,6 +7,7 @@ use std::sync::{
 
 use daffi::{callback, callbacks, fetcher};
 use futures_util::{
+    StreamExt,
     future::{join_all, try_join_all},
     stream::FuturesUnordered,
 };
@@ -62,20 +63,14 @@ async fn a_thousand_one_after_the_other() {
 async fn more_at_once_than_a_connection_carries() {
     let pair = Pair::of(callbacks![serve::count, serve::endless]).await;
     // Whole ones need not be taken from for the next to begin.
-    let opened = try_join_all((0..300).map(|_| ask::count(100).on(&pair.caller).into_future()));
+    let opened = try_join_all((0..300).map(|_| ask::count(100).on(&pair.caller).timeout(MUCH).into_future()));
     let mut all = within(MUCH, opened).await.unwrap();
     for numbers in &mut all {
         assert!(rest(numbers).await.into_iter().eq((0..100).map(Ok)));
     }
     // Endless ones wait for those before them to be dropped.
-    let mut events = pair.caller.events();
-    tokio::spawn(async move {
-        while let Some(e) = events.next().await {
-            eprintln!("{e:?}")
-        }
-    });
     let taken = join_all((0..300).map(async |_| {
-        let mut numbers = ask::endless().on(&pair.caller).await.unwrap();
+        let mut numbers = ask::endless().on(&pair.caller).timeout(MUCH).await.unwrap();
         for n in 0..100 {
             assert_eq!(numbers.next().await, Some(Ok(n)));
         }
@@ -88,10 +83,11 @@ async fn more_at_once_than_a_connection_carries() {
 async fn those_that_find_no_room_wait_for_it_and_calls_go_on() {
     const STREAMS: usize = 140;
     let pair = Pair::of(callbacks![serve::held, serve::count]).await;
-    let mut opening: FuturesUnordered<_> = (0..STREAMS).map(|_| ask::held().on(&pair.caller).into_future()).collect();
+    let mut opening: FuturesUnordered<_> =
+        (0..STREAMS).map(|_| ask::held().on(&pair.caller).timeout(MUCH).into_future()).collect();
     let mut held = Vec::new();
     while held.len() < 100 {
-        held.push(soon(futures_util::StreamExt::next(&mut opening)).await.unwrap().unwrap());
+        held.push(within(MUCH, opening.next()).await.unwrap().unwrap());
     }
     // All callbacks have returned their streams; some of those have no room, and the calls after them have.
     soon(async {
@@ -103,9 +99,9 @@ async fn those_that_find_no_room_wait_for_it_and_calls_go_on() {
     // What is dropped makes room for the rest.
     drop(held);
     let mut rest = Vec::new();
-    while let Some(results) = soon(futures_util::StreamExt::next(&mut opening)).await {
+    while let Some(results) = within(MUCH, opening.next()).await {
         let mut results = results.unwrap();
-        assert_eq!(soon(results.next()).await, Some(Ok(0)));
+        assert_eq!(within(MUCH, results.next()).await, Some(Ok(0)));
         rest.push(results);
     }
     assert_eq!(rest.len(), STREAMS - 100);

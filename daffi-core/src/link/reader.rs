@@ -2,11 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
 use crate::{
     transport::{ConnectionLost, RecvStream, StreamLost},
-    wire::{Malformed, StreamKind, item_stream::Answer, limits, message},
+    wire::{Malformed, StreamKind, item_stream::Answer, message},
 };
 
 /// A stream did not carry what was expected.
@@ -67,22 +66,18 @@ impl Reader {
         self.parsed(message::take).await
     }
 
-    /// The opening of an item stream: its kind, and its header.
+    /// The opening of an item stream: its kind, and its header. Waits as long as it takes: behind the items of a hundred other
+    /// streams it may be a while, and one that never begins takes nothing from anybody but its own opener.
     ///
     /// # Errors
     ///
-    /// [`LinkError`]; so is an opening that takes longer than [`limits::HANDSHAKE`].
+    /// [`LinkError`].
     pub async fn item_stream_header<M: DeserializeOwned>(&mut self) -> Result<M, LinkError> {
-        let opening = async {
-            let [kind] = self.bytes().await?;
-            if StreamKind::from_byte(kind)? != StreamKind::Items {
-                return Err(LinkError::from(Malformed("not an item stream")));
-            }
-            self.message().await?.ok_or_else(|| Malformed("a stream without a header").into())
-        };
-        timeout(limits::HANDSHAKE, opening)
-            .await
-            .unwrap_or_else(|_| Err(Malformed("a stream that does not begin").into()))
+        let [kind] = self.bytes().await?;
+        if StreamKind::from_byte(kind)? != StreamKind::Items {
+            return Err(Malformed("not an item stream").into());
+        }
+        self.message().await?.ok_or_else(|| Malformed("a stream without a header").into())
     }
 
     /// The next answer of an item stream; `None` at the end of the stream.

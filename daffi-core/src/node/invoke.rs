@@ -64,12 +64,14 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
     let running = {
         let (inner, link) = (inner.clone(), link.clone());
         async move {
-            let (outcome, _place) = span.around(run_within(&callback, args, &scope)).await;
+            let (outcome, place) = span.around(run_within(&callback, args, &scope)).await;
             if let Some(Ok(Reply::Results(results))) = outcome {
                 span.around(respond(&inner, &link, id, caller, ask, results, scope)).await;
                 link.end(id);
                 return span.ends(Some(&Ok(Reply::Value(Bytes::new()))));
             }
+            // Whoever gets a result may call again at once: the place is free before.
+            drop(place);
             let last = link.end(id);
             let alone = alone && last;
             span.ends(outcome.as_ref());

@@ -209,6 +209,6 @@ mod tests {
         assert_eq!(value.decode::<(String, [u8; 2])>(), Ok(("two".into(), [1, 2])));
         let wrong = value.decode::<u8>().unwrap_err();
         assert!(wrong.to_string().starts_with(r#"["two", [1, 2]] is not of the type"#), "{wrong}");
-        assert_eq!(Dynamic::take(&[0xc1]).unwrap().to_string(), "1 bytes that are no MessagePack");
+        assert_eq!(Dynamic::take(&[0x92, 1]).unwrap().to_string(), "2 bytes that are no MessagePack");
     }
 }

@@ -155,3 +155,31 @@ async fn blocking_callbacks_do_not_hold_up_each_other_nor_anything_else() {
         assert_eq!(soon(call).await.unwrap(), Ok(key));
     }
 }
+
+#[tokio::test]
+async fn a_thread_that_cannot_be_stopped_keeps_its_place_and_is_waited_for() {
+    let mut probe = Probe::new();
+    let pair = pair(callbacks![limited_blocking_callback]).await;
+    let late = || limited_blocking(probe.key).timeout(Duration::from_millis(20)).on(&pair.caller).into_future();
+    for _ in 0..2 {
+        assert!(matches!(soon(late()).await, Err(CallError::Timeout { .. })));
+    }
+    let refused = soon(limited_blocking(probe.key).on(&pair.caller).into_future()).await.unwrap_err();
+    assert!(matches!(refused, CallError::Full { .. }), "two run still, though nobody waits for them: {refused}");
+
+    let stop = tokio::spawn(pair.server.stop_within(Duration::from_secs(600)));
+    let stopping = async {
+        loop {
+            let call = limited_blocking(probe.key).on(&pair.caller).await;
+            if matches!(call, Err(CallError::Stopping { .. })) {
+                return;
+            }
+        }
+    };
+    soon(stopping).await;
+    assert!(!stop.is_finished(), "it waits for what runs");
+    probe.open();
+    soon(stop).await.unwrap();
+    let ended = probe.told_already().into_iter().filter(|told| told == "limited is gone").count();
+    assert_eq!(ended, 2);
+}

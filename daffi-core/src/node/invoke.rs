@@ -5,6 +5,7 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
 
 use super::{
     Inner,
@@ -64,7 +65,7 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
     let running = {
         let (inner, link) = (inner.clone(), link.clone());
         async move {
-            let (outcome, place) = span.around(run_within(&callback, args, &scope)).await;
+            let (outcome, place) = span.around(run_within(&callback, args, &scope, &link)).await;
             if let Some(Ok(Reply::Results(results))) = outcome {
                 span.around(respond(&inner, &link, id, caller, ask, results, scope)).await;
                 link.end(id);
@@ -99,6 +100,7 @@ async fn run_within(
     callback: &Arc<Registered>,
     args: Bytes,
     scope: &Scope,
+    link: &Link,
 ) -> (Option<Outcome>, Option<OwnedSemaphorePermit>) {
     let Scope { deadline, cancelled, .. } = scope;
     let passed = async {
@@ -107,47 +109,70 @@ async fn run_within(
             None => std::future::pending().await,
         }
     };
-    let mut place = None;
     let run = async {
-        if let Some(limiter) = &callback.limiter {
-            place = Some(scope.wanted(limiter.enter()).await??);
-        }
-        run(callback, args, scope.clone()).await
+        let place = match &callback.limiter {
+            Some(limiter) => match scope.wanted(limiter.enter()).await {
+                Ok(Ok(place)) => Some(place),
+                Ok(Err(failure)) | Err(failure) => return (Err(failure), None),
+            },
+            None => None,
+        };
+        run(callback, args, scope.clone(), Running { place, _tracked: link.tasks.token() }).await
     };
-    let outcome = tokio::select! {
+    tokio::select! {
         biased;
-        () = cancelled.cancelled() => None,
-        outcome = run => Some(match deadline {
+        () = cancelled.cancelled() => (None, None),
+        (outcome, place) = run => match deadline {
             // It may have come of the deadline itself, passed on to a call of the callback's.
-            Some(deadline) if *deadline <= Instant::now() => Err(Failure::Deadline),
-            _ => outcome,
-        }),
+            Some(deadline) if *deadline <= Instant::now() => (Some(Err(Failure::Deadline)), place),
+            _ => (Some(outcome), place),
+        },
         () = passed => {
             // What the callback asked of others is not wanted any more either.
             cancelled.cancel();
-            Some(Err(Failure::Deadline))
+            (Some(Err(Failure::Deadline)), None)
         }
-    };
-    (outcome, place)
+    }
 }
 
-/// Runs a callback once. Dropping the future stops an async callback at its next await; a sync one runs to its end.
-async fn run(callback: &Arc<Registered>, args: Bytes, scope: Scope) -> Outcome {
+/// What a callback holds until it has run, whoever still waits for it: a thread cannot be stopped.
+struct Running {
+    /// Its place among those that may run at a time.
+    place: Option<OwnedSemaphorePermit>,
+    /// The node's end waits for it.
+    _tracked: TaskTrackerToken,
+}
+
+/// Runs a callback once. Dropping the future stops an async callback at its next await; a sync one runs to its end, unless it has
+/// not begun.
+async fn run(
+    callback: &Arc<Registered>,
+    args: Bytes,
+    scope: Scope,
+    running: Running,
+) -> (Outcome, Option<OwnedSemaphorePermit>) {
     let state = callback.state.clone();
-    match callback.handler() {
+    let outcome = match callback.handler() {
         Handler::Async(handler) => {
             let running = AssertUnwindSafe(async move { handler(state, args).await }).catch_unwind();
             scope.enter(running).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         }
         Handler::Sync(handler) if callback.options().inline => run_sync(handler, &state, &args, scope),
-        Handler::Sync(handler) => tokio::task::spawn_blocking(carry(move || run_sync(handler, &state, &args, scope)))
-            .await
+        Handler::Sync(handler) => {
+            let run = carry(move || {
+                let Running { place, _tracked } = running;
+                (run_sync(handler, &state, &args, scope), place)
+            });
+            // One that waits for a thread is taken out of the queue; of one that runs nothing changes.
+            let thread = AbortOnDropHandle::new(tokio::task::spawn_blocking(run));
             // The closure does not panic; a runtime that shuts down drops it before it ran.
-            .unwrap_or(Err(Failure::Cancelled)),
+            return thread.await.unwrap_or((Err(Failure::Cancelled), None));
+        }
         Handler::TakeSync(_) | Handler::TakeAsync(_) => {
             Err(Failure::BadArguments { message: "it takes a stream, and this is a single call".into() })
         }
-    }
+    };
+    (outcome, running.place)
 }
 
 /// Runs a sync callback once.

@@ -91,7 +91,7 @@ mod serve {
     /// Its results are those of another call, which belongs to the one that it answers.
     #[callback]
     pub(super) async fn outer() -> Result<impl Stream<Item = Result<u64, String>>, String> {
-        let numbers = super::ask::inner().to("inner").await.map_err(|error| error.to_string())?;
+        let numbers = ask::inner().to("inner").await.map_err(|error| error.to_string())?;
         Ok(numbers.map(|number| number.map_err(|error| error.to_string())))
     }
 }

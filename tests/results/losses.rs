@@ -58,7 +58,7 @@ async fn a_callee_that_is_gone_is_the_last_item() {
 #[tokio::test]
 async fn a_caller_that_is_gone_stops_the_source() {
     let pair = Pair::of(callbacks![serve::orphaned]).await;
-    let mut numbers = ask::orphaned().on(&pair.caller).await.unwrap();
+    let mut numbers = ask::orphaned().timeout(std::time::Duration::from_secs(600)).on(&pair.caller).await.unwrap();
     assert_eq!(numbers.next().await, Some(Ok(0)));
     drop(pair.caller);
     ORPHANED.is_closed().await;

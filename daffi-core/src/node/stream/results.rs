@@ -117,6 +117,8 @@ pub struct Results<T, E = Never> {
     /// It goes on from the call to the end of the stream.
     span: Option<ClientSpan>,
     over: bool,
+    /// Its I/O thread keeps the time of `deadline`.
+    _keeps_time: Arc<Inner>,
 }
 
 impl<T, E> Results<T, E> {
@@ -248,6 +250,7 @@ async fn open<T, E>(outgoing: &Outgoing, codec: Codec<T, E>) -> Result<Results<T
                 busy,
                 span: None,
                 over: false,
+                _keeps_time: outgoing.node.clone(),
             })
         }
         Some(Answer::Reply { node, status: Status::Value, .. }) => {

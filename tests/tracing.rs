@@ -23,5 +23,5 @@ fn fresh(flags: u8) -> TraceContext {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut trace_id = [0xda; 16];
     trace_id[8..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-    TraceContext { trace_id, span_id: *b"a caller", flags }
+    TraceContext::new(trace_id, *b"a caller", flags).expect("neither is zero")
 }

@@ -97,7 +97,7 @@ async fn row() -> Row {
 fn assert_both(both: Both, expected: TraceContext) {
     for trace in [both.0, both.1] {
         let trace = trace.expect("the call belongs to a trace");
-        assert_eq!((trace.trace_id, trace.flags), (expected.trace_id, expected.flags));
+        assert_eq!((trace.trace_id(), trace.flags()), (expected.trace_id(), expected.flags()));
         if cfg!(not(feature = "opentelemetry")) {
             assert_eq!(trace, expected);
         }

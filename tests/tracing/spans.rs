@@ -170,7 +170,7 @@ async fn a_call_and_what_its_callback_calls_are_one_chain() {
     assert_eq!(relay.1.parent(), relay.0.id());
     assert_eq!(leaf.0.parent(), relay.1.id());
     assert_eq!(leaf.1.parent(), leaf.0.id());
-    assert_eq!(answer.unwrap().unwrap().span_id, relay.1.id());
+    assert_eq!(answer.unwrap().unwrap().span_id(), relay.1.id());
 
     let client = relay.0.attributes();
     assert_eq!(client["rpc.system.name"], "daffi");
@@ -207,9 +207,9 @@ async fn a_trace_that_a_call_names_wins_over_the_current_span() {
     let named = fresh(1);
     let (_, around) = in_a_span(async { ask::leaf().trace(named).on(&row.caller).await }, 1).await;
     assert_eq!(around.count(), 1);
-    let trace = Trace::of(named.trace_id, 2).await;
+    let trace = Trace::of(named.trace_id(), 2).await;
     let client = trace.the(SpanKind::Client, "leaf");
-    assert_eq!(client.parent(), named.span_id);
+    assert_eq!(client.parent(), named.span_id());
     assert_eq!(trace.the(SpanKind::Server, "leaf").parent(), client.id());
 }
 
@@ -219,8 +219,8 @@ async fn what_its_caller_does_not_record_is_not_recorded() {
     let named = fresh(0);
     let answer = soon(ask::relay().trace(named).on(&row.caller).into_future()).await.unwrap();
     let answer = answer.expect("the call belongs to a trace");
-    assert_eq!((answer.trace_id, answer.flags), (named.trace_id, 0));
-    assert_eq!(Trace::so_far(named.trace_id).count(), 0);
+    assert_eq!((answer.trace_id(), answer.flags()), (named.trace_id(), 0));
+    assert_eq!(Trace::so_far(named.trace_id()).count(), 0);
 }
 
 #[tokio::test]

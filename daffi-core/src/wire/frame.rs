@@ -277,10 +277,8 @@ mod tests {
 
     fn heads() -> impl Strategy<Value = Head> {
         let budget = prop::option::of((0u64..1 << 50).prop_map(Duration::from_micros));
-        let trace = prop::option::of((1u128.., 1u64.., any::<u8>()).prop_map(|(trace, span, flags)| TraceContext {
-            trace_id: trace.to_be_bytes(),
-            span_id: span.to_be_bytes(),
-            flags,
+        let trace = prop::option::of((1u128.., 1u64.., any::<u8>()).prop_map(|(trace, span, flags)| {
+            TraceContext::new(trace.to_be_bytes(), span.to_be_bytes(), flags).expect("neither is zero")
         }));
         let ask = (any::<u32>(), budget, trace).prop_map(|(callback, budget, trace)| Ask { callback, budget, trace });
         let id = 0u64..1 << 53;

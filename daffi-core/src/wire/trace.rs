@@ -9,12 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// Its text is that of the header: `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
-    /// The trace; not all zero.
-    pub trace_id: [u8; 16],
-    /// The span that made the call; not all zero.
-    pub span_id: [u8; 8],
-    /// The lowest bit: the caller records this trace.
-    pub flags: u8,
+    trace_id: [u8; 16],
+    span_id: [u8; 8],
+    flags: u8,
 }
 
 /// Not a `traceparent`.
@@ -29,6 +26,31 @@ pub struct InvalidTraceparent;
 pub(super) const LENGTH: usize = 25;
 
 impl TraceContext {
+    /// Of its numbers. The lowest bit of `flags` says that the caller records this trace.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTraceparent`] if one of the numbers is zero, which stands for none.
+    pub fn new(trace_id: [u8; 16], span_id: [u8; 8], flags: u8) -> Result<Self, InvalidTraceparent> {
+        let valid = trace_id != [0; 16] && span_id != [0; 8];
+        if valid { Ok(Self { trace_id, span_id, flags }) } else { Err(InvalidTraceparent) }
+    }
+
+    /// The trace.
+    pub const fn trace_id(&self) -> [u8; 16] {
+        self.trace_id
+    }
+
+    /// The span that made the call.
+    pub const fn span_id(&self) -> [u8; 8] {
+        self.span_id
+    }
+
+    /// The flags as they travel.
+    pub const fn flags(&self) -> u8 {
+        self.flags
+    }
+
     /// Whether the caller records this trace.
     pub const fn is_sampled(&self) -> bool {
         self.flags & 1 == 1
@@ -47,7 +69,7 @@ impl TraceContext {
         let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
         trace_id.copy_from_slice(&bytes[..16]);
         span_id.copy_from_slice(&bytes[16..24]);
-        (trace_id != [0; 16] && span_id != [0; 8]).then_some(Self { trace_id, span_id, flags: bytes[24] })
+        Self::new(trace_id, span_id, bytes[24]).ok()
     }
 }
 
@@ -81,9 +103,7 @@ impl FromStr for TraceContext {
         }
         let (trace, span) = (u128::from_str_radix(trace, 16), u64::from_str_radix(span, 16));
         match (trace, span, u8::from_str_radix(flags, 16)) {
-            (Ok(trace), Ok(span), Ok(flags)) if trace != 0 && span != 0 => {
-                Ok(Self { trace_id: trace.to_be_bytes(), span_id: span.to_be_bytes(), flags })
-            }
+            (Ok(trace), Ok(span), Ok(flags)) => Self::new(trace.to_be_bytes(), span.to_be_bytes(), flags),
             _ => Err(InvalidTraceparent),
         }
     }

@@ -230,17 +230,13 @@ fn current() -> Option<TraceContext> {
 fn trace_of(context: &OtelContext) -> Option<TraceContext> {
     let span = context.span();
     let span = span.span_context();
-    span.is_valid().then(|| TraceContext {
-        trace_id: span.trace_id().to_bytes(),
-        span_id: span.span_id().to_bytes(),
-        flags: span.trace_flags().to_u8(),
-    })
+    // Invalid means that one of them is zero.
+    TraceContext::new(span.trace_id().to_bytes(), span.span_id().to_bytes(), span.trace_flags().to_u8()).ok()
 }
 
 fn set_parent(span: &Span, parent: TraceContext) {
-    let TraceContext { trace_id, span_id, flags } = parent;
-    let (trace_id, span_id) = (TraceId::from_bytes(trace_id), SpanId::from_bytes(span_id));
-    let context = SpanContext::new(trace_id, span_id, TraceFlags::new(flags), true, TraceState::NONE);
+    let (trace_id, span_id) = (TraceId::from_bytes(parent.trace_id()), SpanId::from_bytes(parent.span_id()));
+    let context = SpanContext::new(trace_id, span_id, TraceFlags::new(parent.flags()), true, TraceState::NONE);
     // An error if nobody records the span; it was not entered yet.
     let _ = span.set_parent(OtelContext::new().with_remote_span_context(context));
 }

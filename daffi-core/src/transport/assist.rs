@@ -18,6 +18,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use tokio::task::coop;
 
 /// How many polls one assistance may take. A frame takes two: of what writes it into a QUIC stream, and of what sends the
 /// datagram. Whoever wakes more than these has more to do than to send a frame.
@@ -209,7 +210,9 @@ impl<T: Send + 'static> Turn for Task<T> {
         };
         let waker = Waker::from(self.clone());
         let mut cx = Context::from_waker(&waker);
-        let ended = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
+        // The budget of the task that this thread happens to run is not this one's: used up, it would leave a timer unregistered.
+        let mut unconstrained = coop::unconstrained(future.as_mut());
+        let ended = match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut unconstrained).poll(&mut cx))) {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(ended)) => Ok(ended),
             // It is not this thread's affair: the task goes on to panic where it belongs.

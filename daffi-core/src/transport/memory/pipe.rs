@@ -145,14 +145,15 @@ impl SendStream {
                 if state.drained.is_heard(&pipe.path) {
                     return Ok(());
                 }
+                // Before what the other side may say: once the connection is gone, that is not heard any more.
+                if let Some(lost) = &*gone.borrow() {
+                    return Err(lost.clone().into());
+                }
                 if state.stopped.is_heard(&pipe.path) {
                     return Err(StreamLost::Stopped);
                 }
                 if state.reset.is_said() {
                     return Err(StreamLost::Reset);
-                }
-                if let Some(lost) = &*gone.borrow() {
-                    return Err(lost.clone().into());
                 }
                 (state.drained.arrival(), state.stopped.arrival())
             };

@@ -166,7 +166,7 @@ fn own(ident: &Ident, vis: &Visibility) -> TokenStream {
         #[doc = #new]
         #[must_use]
         #vis fn new() -> Self {
-            Self::default()
+            <Self as ::core::default::Default>::default()
         }
 
         /// Calls through this node instead of the process's first, or of the one whose callback is running.

@@ -59,7 +59,7 @@ async fn wait(cx: Context, key: u64) {
         spawned.cancelled().await;
         tell(key, "what it spawned heard of it");
     });
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A thread cannot be stopped, so it looks now and then.

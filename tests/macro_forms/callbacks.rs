@@ -85,7 +85,8 @@ fn each_form_is_described() {
             (callback.name, callback.signature.kind, callback.signature.parameters, callback.signature.result)
         })
         .collect();
-    let expected: [(&str, Kind, &[(&str, &str)], &str); 10] = [
+    type Told = (&'static str, Kind, &'static [(&'static str, &'static str)], &'static str);
+    let expected: [Told; 10] = [
         ("resize", Kind::Call, &[("frame", "Frame")], "Frame"),
         ("greet", Kind::Call, &[("greeting", "String"), ("names", "Vec<String>")], "String"),
         ("whoami", Kind::Call, &[("type", "Vec<u8>")], "Vec<u8>"),

@@ -58,7 +58,7 @@ pub mod service {
     }
 }
 
-mod stubs {
+mod declared {
     use super::{Frame, ReadError, Summary, service};
     use daffi::fetcher;
 
@@ -120,17 +120,17 @@ pub trait Counter {
 #[test]
 fn a_stub_has_the_builder_of_its_modifier() {
     let (frame, name) = (Frame(1), String::from("a"));
-    let _: Call<Frame, ReadError> = stubs::shrink(&frame, name.clone(), vec![]);
+    let _: Call<Frame, ReadError> = declared::shrink(&frame, name.clone(), vec![]);
     let _: Call<Frame, ReadError> = shrink_too(frame.clone(), &name, &[]);
-    let _: BackgroundCall<Frame, ReadError> = stubs::later(frame.clone(), &name, &[]);
-    let _: OneWayCall = stubs::unheard(frame.clone(), &name, &[]);
-    let _: BroadcastCall<u32, Never> = stubs::reload();
-    let _: PeriodCall<(), Never> = stubs::tick(1);
-    let _: ResultsCall<Frame, Never> = stubs::frames(3);
-    let _: ResultsCall<Vec<u8>, ReadError> = stubs::read(&name);
-    let _: StreamCall<Summary, Never> = stubs::record([frame.clone()]);
-    let _: StreamCall<(), ReadError> = stubs::record_unasked([frame]);
-    let counter = Counter::new().to("desk").under("left").clone();
+    let _: BackgroundCall<Frame, ReadError> = declared::later(frame.clone(), &name, &[]);
+    let _: OneWayCall = declared::unheard(frame.clone(), &name, &[]);
+    let _: BroadcastCall<u32, Never> = declared::reload();
+    let _: PeriodCall<(), Never> = declared::tick(1);
+    let _: ResultsCall<Frame, Never> = declared::frames(3);
+    let _: ResultsCall<Vec<u8>, ReadError> = declared::read(&name);
+    let _: StreamCall<Summary, Never> = declared::record([frame.clone()]);
+    let _: StreamCall<(), ReadError> = declared::record_unasked([frame]);
+    let counter = Counter::new().to("desk").under("left");
     let _: Call<i64> = counter.bump(1);
     let _: StreamCall = counter.bump_all([1, 2]);
     let _: StreamCall<i64, String> = counter.total([1, 2]);

@@ -71,6 +71,7 @@ pub(crate) struct Options {
 
 /// What one receiver's failure does to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnError {
     /// The receiver leaves, the others go on.
     #[default]

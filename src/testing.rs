@@ -69,10 +69,11 @@
 //!
 //! A paused clock stands still while a sync callback runs or an iterator makes items, which is as it should be:
 //! [`std::thread::sleep`] takes real time and none of the test's. But what blocks its thread until something happens that takes time
-//! waits for ever. There are two cases, and the remedy is to make them async, or not to pause the clock:
+//! waits for ever. There are three cases, and the remedy is to make them async, or not to pause the clock:
 //! - a sync callback that calls another node over a slow link with `.wait()`,
 //! - a stream over a slow link whose source is an iterator of more items than may be on their way at a time, 32,768 items or 1 MiB:
-//!   send `futures_util::stream::iter(items)` instead.
+//!   send `futures_util::stream::iter(items)` instead,
+//! - a sync callback that takes a whole stream, [`Incoming`](crate::Incoming), over a slow link.
 //!
 //! # Faults
 //!

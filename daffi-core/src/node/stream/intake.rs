@@ -52,23 +52,50 @@ pub(super) async fn take_in(
     }
 }
 
+/// The way back to the controller: grants, and the end.
+pub(super) struct Answers {
+    stream: SendStream,
+    /// What a write that was dropped has left: without it the next answer would not be understood.
+    unwritten: [Bytes; 1],
+}
+
+impl Answers {
+    pub(super) const fn new(stream: SendStream) -> Self {
+        Self { stream, unwritten: [Bytes::new()] }
+    }
+
+    /// Cancel safe: what was not written goes before the next answer.
+    async fn send(&mut self, answer: &Answer) -> Result<(), StreamLost> {
+        self.flush().await?;
+        let mut bytes = Vec::new();
+        answer.put(&mut bytes);
+        self.unwritten = [bytes.into()];
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), StreamLost> {
+        // The chunk is advanced as it is written.
+        if self.unwritten[0].is_empty() { Ok(()) } else { self.stream.write(&mut self.unwritten).await }
+    }
+}
+
 /// Tells the controller how far the receiver is: when enough has been finished, and now and then. Ends when the controller wants
-/// no more answers, which means that nobody wants the items: it says why.
-pub(super) async fn tell_progress(progress: &Progress, every: Duration, send: &mut SendStream) -> StreamEnded {
+/// no more answers, which means that nobody wants the items: it says why. Cancel safe.
+pub(super) async fn tell_progress(progress: &Progress, every: Duration, answers: &mut Answers) -> StreamEnded {
     let mut told = progress.granted();
     loop {
         tokio::select! {
             _ = timeout(every, progress.due()) => {}
-            settled = send.settled() => return settled.map_or_else(|lost| stopped_by(&lost), |()| StreamEnded::Cancelled),
+            settled = answers.stream.settled() => {
+                return settled.map_or_else(|lost| stopped_by(&lost), |()| StreamEnded::Cancelled);
+            }
         }
         let granted = progress.grant();
         if granted == told {
             continue;
         }
         told = granted;
-        let mut bytes = Vec::new();
-        Answer::Grant(granted).put(&mut bytes);
-        if let Err(lost) = send.write(&mut [bytes.into()]).await {
+        if let Err(lost) = answers.send(&Answer::Grant(granted)).await {
             return stopped_by(&lost);
         }
     }
@@ -84,7 +111,7 @@ pub(super) const fn stopped_by(lost: &StreamLost) -> StreamEnded {
 
 /// Says what became of the stream here, and waits until the controller has it.
 pub(super) async fn answer_end(
-    send: &mut SendStream,
+    answers: &mut Answers,
     delivered: u64,
     result: Result<Option<Bytes>, Failure>,
 ) -> Result<(), LinkError> {
@@ -95,10 +122,8 @@ pub(super) async fn answer_end(
         Err(Failure::App { error }) if error.len() > MAX_ANSWER => (None, Some(too_large(error.len()))),
         Err(failure) => (None, Some(failure)),
     };
-    let mut bytes = Vec::new();
-    Answer::Ended(ReceiverEnd { node: 0, delivered, value, failure }).put(&mut bytes);
-    send.write(&mut [bytes.into()]).await?;
-    send.finish();
-    send.settled().await?;
+    answers.send(&Answer::Ended(ReceiverEnd { node: 0, delivered, value, failure })).await?;
+    answers.stream.finish();
+    answers.stream.settled().await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::Fuse};
 use tokio::sync::mpsc;
 
 use super::{
-    intake::{answer_end, stopped_by, take_in, tell_progress},
+    intake::{Answers, answer_end, stopped_by, take_in, tell_progress},
     progress::Progress,
     results,
     worker::{self, WorkerEnd},
@@ -65,14 +65,15 @@ async fn run(
     inner: Arc<Inner>,
     link: &Link,
     offer: StreamOffer,
-    mut send: SendStream,
+    send: SendStream,
     reader: Reader,
 ) -> Result<(), LinkError> {
+    let mut answers = Answers::new(send);
     if link.tasks.is_closed() {
-        return answer_end(&mut send, 0, Err(Failure::NodeStopping)).await;
+        return answer_end(&mut answers, 0, Err(Failure::NodeStopping)).await;
     }
     let Some(callback) = inner.registry.find(offer.callback) else {
-        return answer_end(&mut send, 0, Err(Failure::NoCallback)).await;
+        return answer_end(&mut answers, 0, Err(Failure::NoCallback)).await;
     };
     let producer = inner.directory.borrow().name_of(offer.producer);
     let cancelled = link.ended.child_token();
@@ -91,7 +92,7 @@ async fn run(
     };
     let ended = {
         let mut taken = std::pin::pin!(taken.fuse());
-        let mut told = std::pin::pin!(tell_progress(&progress, tell_every, &mut send).fuse());
+        let mut told = std::pin::pin!(tell_progress(&progress, tell_every, &mut answers).fuse());
         // An async callback that is to be dropped must not see that nothing more comes: first the token, then the reason,
         // and only then is the queue closed.
         let stop = |why| {
@@ -135,7 +136,7 @@ async fn run(
     tracing::debug!(callback = callback.name, producer, delivered, end = ?how, "a stream ended");
     span.ends_stream(delivered, &how, result.as_ref().err());
     inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, end: how });
-    answer_end(&mut send, delivered, result).await
+    answer_end(&mut answers, delivered, result).await
 }
 
 impl From<StreamEnd> for StreamEnded {

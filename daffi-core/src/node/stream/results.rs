@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    intake::{answer_end, stopped_by, take_in, tell_progress},
+    intake::{Answers, answer_end, stopped_by, take_in, tell_progress},
     items::Items,
     next::{Iter, Next},
     progress::Progress,
@@ -102,8 +102,8 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for ResultsCall<T, E> {
 /// Whoever pauses holds the remote source back, at some 4 MiB or 32,768 items, for as long as it pleases. Dropping it stops the
 /// source: an async one at once, one that blocks its thread when it has made its next item.
 ///
-/// A node has at most 128 streams under way towards it that have not been sent whole, and the next one waits: whoever opens more
-/// has to take from them meanwhile.
+/// A node has at most 128 streams under way towards it that have not been sent whole, and as many from it; the next one waits.
+/// Whoever opens more has to take from them meanwhile, and holds up the node that answers if it does not.
 pub struct Results<T, E = Never> {
     items: Items,
     codec: Codec<T, E>,
@@ -285,9 +285,10 @@ pub(super) async fn receive(
     link: &Arc<Link>,
     call: CallId,
     producer: NodeId,
-    mut send: SendStream,
+    send: SendStream,
     reader: Reader,
 ) -> Result<(), LinkError> {
+    let mut answers = Answers::new(send);
     let (batches, queue) = mpsc::unbounded_channel();
     let progress = Arc::new(Progress::default());
     let (items, mut left) = Items::new(queue, progress.clone(), inner.directory.borrow().name_of(producer));
@@ -299,7 +300,7 @@ pub(super) async fn receive(
         () = left.left() => Ok(()),
         // What is here whole needs nothing more of the callee, however slowly it is taken.
         taken = take_in(source, first, &batches, &progress) => taken,
-        why = tell_progress(&progress, TELL_EVERY, &mut send) => {
+        why = tell_progress(&progress, TELL_EVERY, &mut answers) => {
             progress.stop(why);
             Ok(())
         }
@@ -317,5 +318,5 @@ pub(super) async fn receive(
         }
     }
     drop(batches);
-    answer_end(&mut send, progress.items(), Ok(None)).await
+    answer_end(&mut answers, progress.items(), Ok(None)).await
 }

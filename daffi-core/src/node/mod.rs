@@ -1,5 +1,6 @@
 //! A process's place among the others: it joins a controller, offers callbacks, calls those of others and sends streams.
 
+mod answers;
 mod call;
 mod callback;
 mod choice;

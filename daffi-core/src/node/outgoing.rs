@@ -3,10 +3,11 @@
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     Inner,
+    answers::{self, Answer, AnswerReceiver},
     call::NodeReply,
     choice::Choice,
     context::{Place, Scope},
@@ -14,7 +15,7 @@ use super::{
     directory::{Audience, Target},
     error::CallError,
     event::Event,
-    pending::{Answer, Waiting},
+    pending::Waiting,
     retry::{Retry, may_retry},
     session::Link,
     span::ClientSpan,
@@ -145,7 +146,7 @@ pub(crate) struct Sent {
     node: Arc<Inner>,
     link: Arc<Link>,
     id: CallId,
-    pub(crate) answers: mpsc::UnboundedReceiver<Answer>,
+    pub(crate) answers: AnswerReceiver,
     targets: Vec<Target>,
 }
 
@@ -316,7 +317,7 @@ impl Outgoing {
         head: impl FnOnce(CallId) -> Head,
     ) -> Result<Sent, CallError> {
         let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = answers::channel(targets.len());
         let busy = targets.iter().map(|target| target.load.enter()).collect();
         let id = self.node.pending.begin(Waiting::for_answers(sender, self.request.callback.clone(), busy, permit));
         // From here on a drop cancels the call: the guard exists before the frame does.

@@ -12,19 +12,12 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{choice::Busy, stream::Items};
+use super::{
+    answers::{Answer, AnswerSender},
+    choice::Busy,
+    stream::Items,
+};
 use crate::wire::{CallId, NodeId, failure::Failure, frame::Status, limits::MAX_CALLS};
-
-/// The answer of one node.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// What the node replied.
-    Reply { node: NodeId, status: Status, payload: Bytes },
-    /// The node answers with a stream of results, and is busy with it until that ends.
-    Results { node: NodeId, items: Items, busy: Vec<Busy> },
-    /// The connection to the controller is gone, and with it all answers.
-    ControllerLost,
-}
 
 /// The calls under way.
 #[derive(Debug)]
@@ -40,28 +33,38 @@ pub(crate) struct Pending {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     /// `None` for a call whose result nobody wants.
-    answers: Option<mpsc::UnboundedSender<Answer>>,
+    answers: Option<AnswerSender>,
     callback: Cow<'static, str>,
     missing: usize,
     /// The nodes that are called have one more call under way, as long as this one is.
     busy: Vec<Busy>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Waiting {
     /// One for each node that was made busy.
     pub(crate) const fn for_answers(
-        answers: mpsc::UnboundedSender<Answer>,
+        answers: AnswerSender,
         callback: Cow<'static, str>,
         busy: Vec<Busy>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self { answers: Some(answers), callback, missing: busy.len(), busy, _permit: permit }
+        Self { answers: Some(answers), callback, missing: busy.len(), busy, permit }
     }
 
     pub(crate) fn for_nothing(callback: Cow<'static, str>, busy: Busy, permit: OwnedSemaphorePermit) -> Self {
-        Self { answers: None, callback, missing: 1, busy: vec![busy], _permit: permit }
+        Self { answers: None, callback, missing: 1, busy: vec![busy], permit }
     }
+}
+
+/// What an answer means to its call.
+enum Answered {
+    /// Nobody waits for it any more.
+    Unknown,
+    /// Others are missing still.
+    InPart(mpsc::UnboundedSender<Answer>),
+    /// It is the last.
+    Whole(Waiting),
 }
 
 impl Default for Pending {
@@ -95,47 +98,57 @@ impl Pending {
 
     /// Hands an answer to its call. One that nobody waits for any more is dropped.
     pub(crate) fn answer(&self, id: CallId, node: NodeId, status: Status, payload: Bytes) {
-        let mut calls = self.lock();
-        let Some(waiting) = calls.get_mut(&id) else {
-            return;
-        };
-        let (answers, callback) = (waiting.answers.clone(), waiting.callback.clone());
-        self.answered(calls, id);
-        match answers {
-            Some(answers) => drop(answers.send(Answer::Reply { node, status, payload })),
-            None => log_unwanted(&callback, node, status, &payload),
+        match self.answered(id) {
+            Answered::Unknown => {}
+            Answered::InPart(answers) => drop(answers.send(Answer::Reply { node, status, payload })),
+            Answered::Whole(Waiting { answers, callback, busy, permit, .. }) => {
+                // Whoever is told may call again at once, and choose whom by how busy they are.
+                drop((busy, permit));
+                match answers {
+                    Some(answers) => answers.send(Answer::Reply { node, status, payload }),
+                    None => {
+                        log_unwanted(&callback, node, status, &payload);
+                        self.ended.notify_waiters();
+                    }
+                }
+            }
         }
     }
 
     /// Hands a stream of results to the call that it answers. One that nobody waits for any more is dropped.
     pub(crate) fn answer_by_stream(&self, id: CallId, node: NodeId, items: Items) {
-        let mut calls = self.lock();
-        let Some(waiting) = calls.get_mut(&id) else {
-            return;
-        };
-        // The one node of a call is busy with it. Of a broadcast nobody takes streams.
-        let busy = if waiting.missing == 1 { std::mem::take(&mut waiting.busy) } else { Vec::new() };
-        let (answers, callback) = (waiting.answers.clone(), waiting.callback.clone());
-        self.answered(calls, id);
-        match answers {
-            Some(answers) => drop(answers.send(Answer::Results { node, items, busy })),
-            None => {
-                tracing::warn!(%callback, node, "a call without return is answered with a stream, which nobody takes");
+        match self.answered(id) {
+            Answered::Unknown => {}
+            // Of a broadcast nobody takes streams.
+            Answered::InPart(answers) => drop(answers.send(Answer::Results { node, items, busy: Vec::new() })),
+            // The one node of a call is busy with it.
+            Answered::Whole(Waiting { answers, callback, busy, permit, .. }) => {
+                drop(permit);
+                match answers {
+                    Some(answers) => answers.send(Answer::Results { node, items, busy }),
+                    None => {
+                        tracing::warn!(%callback, node, "a call without return is answered by a stream, which nobody takes");
+                        self.ended.notify_waiters();
+                    }
+                }
             }
         }
     }
 
-    /// One of the answers to a call has come. The lock is given back: the caller wakes up at once, and what it needs first is this
-    /// lock.
-    fn answered(&self, mut calls: MutexGuard<'_, HashMap<CallId, Waiting>>, id: CallId) {
+    /// One of the answers to a call has come. It is told without the lock: the caller wakes up at once, and what it needs first is
+    /// this lock.
+    fn answered(&self, id: CallId) -> Answered {
+        let mut calls = self.lock();
         let Some(waiting) = calls.get_mut(&id) else {
-            return;
+            return Answered::Unknown;
         };
-        waiting.missing -= 1;
-        let ended = if waiting.missing == 0 { calls.remove(&id) } else { None };
-        drop(calls);
-        if ended.is_some_and(|waiting| waiting.answers.is_none()) {
-            self.ended.notify_waiters();
+        match &waiting.answers {
+            Some(AnswerSender::Each(answers)) if waiting.missing > 1 => {
+                let answers = answers.clone();
+                waiting.missing -= 1;
+                Answered::InPart(answers)
+            }
+            _ => calls.remove(&id).map_or(Answered::Unknown, Answered::Whole),
         }
     }
 
@@ -159,7 +172,7 @@ impl Pending {
     pub(crate) fn lose_all(&self) {
         for (_, waiting) in self.lock().drain() {
             match waiting.answers {
-                Some(answers) => drop(answers.send(Answer::ControllerLost)),
+                Some(answers) => answers.send(Answer::ControllerLost),
                 None => {
                     tracing::warn!(callback = %waiting.callback, "lost the controller during a call without return");
                 }

@@ -27,6 +27,7 @@ use crate::{
     link::{LinkError, Reader},
     node::{
         Inner,
+        answers::Answer,
         call::options,
         choice::Busy,
         context::Place,
@@ -34,7 +35,6 @@ use crate::{
         error::{CallError, Never},
         event::StreamEnded,
         outgoing::{Codec, Modifier, Outgoing, Request},
-        pending::Answer,
         runtime::Op,
         session::Link,
         span::ClientSpan,

@@ -9,7 +9,13 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, Node, error::CallError, registry::Registered, runtime::Op};
+use super::{
+    Inner, Node,
+    error::CallError,
+    registry::Registered,
+    runtime::Op,
+    span::{Around, ClientSpan},
+};
 use crate::wire::{CallId, NodeId, failure::Failure, trace::TraceContext};
 
 tokio::task_local! {
@@ -208,17 +214,25 @@ pub fn context() -> Context {
 /// A call is made when its future is first polled, and belongs to the callback whose task polls it. In a task that belongs to none,
 /// it belongs to the callback that made the future: `tokio::spawn(add(1, 2).into_future())` stays with its callback.
 #[derive(Debug)]
-pub(crate) struct Place(Option<Scope>);
+pub(crate) struct Place {
+    scope: Option<Scope>,
+    around: Around,
+}
 
 impl Place {
     pub(crate) fn here() -> Self {
-        Self(Scope::current())
+        Self { scope: Scope::current(), around: Around::current() }
+    }
+
+    /// Begins the span of a call, likewise: in that of the task which polls it, else in that of where it was made.
+    pub(crate) fn begin(&self, span: impl FnOnce() -> ClientSpan) -> ClientSpan {
+        self.around.within(span)
     }
 
     /// The node that a call goes through: the one it names, else the one whose callback is running here, else the process's
     /// first.
-    pub(crate) fn resolve(self, named: Option<Arc<Inner>>) -> Result<(Arc<Inner>, Option<Scope>), CallError> {
-        let scope = Scope::current().or(self.0);
+    pub(crate) fn resolve(&self, named: Option<Arc<Inner>>) -> Result<(Arc<Inner>, Option<Scope>), CallError> {
+        let scope = Scope::current().or_else(|| self.scope.clone());
         let node = match (named, &scope) {
             (Some(node), _) => node,
             (None, Some(scope)) => scope.node.clone(),

@@ -175,7 +175,7 @@ impl Outgoing {
             (Some(own), Some(inherited)) => Some(own.min(inherited)),
             (own, inherited) => own.or(inherited),
         };
-        let span = ClientSpan::begin(&request.callback, modifier, request.trace, scope.as_ref());
+        let span = place.begin(|| ClientSpan::begin(&request.callback, modifier, request.trace, scope.as_ref()));
         Ok(Self { request, node, span, scope, began, deadline })
     }
 

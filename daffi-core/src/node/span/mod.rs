@@ -16,6 +16,6 @@ mod off;
 mod opentelemetry;
 
 #[cfg(not(feature = "opentelemetry"))]
-pub(crate) use self::off::{ClientSpan, ServerSpan, carry, carry_future};
+pub(crate) use self::off::{Around, ClientSpan, ServerSpan, carry, carry_future};
 #[cfg(feature = "opentelemetry")]
-pub(crate) use self::opentelemetry::{ClientSpan, ServerSpan, carry, carry_future};
+pub(crate) use self::opentelemetry::{Around, ClientSpan, ServerSpan, carry, carry_future};

@@ -39,6 +39,20 @@ impl ClientSpan {
     pub(crate) const fn has_report<T, E>(&self, _report: &StreamReport<T, E>) {}
 }
 
+/// The span in which a call is made.
+#[derive(Debug)]
+pub(crate) struct Around;
+
+impl Around {
+    pub(crate) const fn current() -> Self {
+        Self
+    }
+
+    pub(crate) fn within<T>(&self, run: impl FnOnce() -> T) -> T {
+        run()
+    }
+}
+
 /// A callback's run, or a stream that it takes.
 #[derive(Debug)]
 pub(crate) struct ServerSpan {

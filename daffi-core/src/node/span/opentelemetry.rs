@@ -211,6 +211,21 @@ impl ServerSpan {
     }
 }
 
+/// The span in which a call is made.
+#[derive(Debug)]
+pub(crate) struct Around(Span);
+
+impl Around {
+    pub(crate) fn current() -> Self {
+        Self(Span::current())
+    }
+
+    /// Runs something in it, unless there is another here.
+    pub(crate) fn within<T>(&self, run: impl FnOnce() -> T) -> T {
+        if Span::current().is_none() { self.0.in_scope(run) } else { run() }
+    }
+}
+
 /// Takes the current span along to another thread.
 pub(crate) fn carry<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let span = Span::current();

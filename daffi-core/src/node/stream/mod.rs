@@ -123,7 +123,8 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
         let place = Place::here();
         Op::new(async move {
             let (node, scope) = place.resolve(request.node.clone()).map_err(CallError::widen)?;
-            let span = ClientSpan::begin(&request.callback, Modifier::Stream, request.trace, scope.as_ref());
+            let span =
+                place.begin(|| ClientSpan::begin(&request.callback, Modifier::Stream, request.trace, scope.as_ref()));
             let request = Request { trace: span.trace(), ..request };
             // Dropping this future cancels the task, and with it the stream.
             let cancelled = CancellationToken::new();

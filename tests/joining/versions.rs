@@ -14,7 +14,7 @@ use crate::{
 async fn a_node_of_another_version_is_told_which_versions_met() {
     let controller = Controller::start().await;
     let watcher = Watcher::start(&controller).await;
-    for theirs in [0, 2, u16::MAX] {
+    for theirs in [0, preamble::VERSION - 1, preamble::VERSION + 1, u16::MAX] {
         let stranger = Stranger::connect(&controller).await;
         let (_send, _receive) = stranger.say(opening(theirs)).await;
         let (code, reason) = stranger.dismissal().await;
@@ -42,10 +42,10 @@ async fn a_peer_that_does_not_speak_daffi_is_dismissed() {
 async fn a_node_that_meets_a_controller_of_another_version_says_so_and_gives_up() {
     let mut impostor = Impostor::listen();
     let address = impostor.address();
-    let reason = "this controller speaks version 2 of the daffi protocol and the node speaks 1";
+    let reason = "this controller speaks a later version of the daffi protocol than the node";
     let node = Global::builder().host(address.ip().to_string()).port(address.port()).token(impostor.token());
     let joining = tokio::spawn(node.callbacks([]).connect_timeout(PATIENCE * 10).start());
-    assert_eq!(impostor.dismiss(2, reason).await, Ok(preamble::VERSION));
+    assert_eq!(impostor.dismiss(preamble::VERSION + 1, reason).await, Ok(preamble::VERSION));
     match refusal(soon(joining).await.unwrap()) {
         JoinError::Version { reason: said } => assert_eq!(said, reason),
         other => panic!("expected the versions to differ, got {other}"),

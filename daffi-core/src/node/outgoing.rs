@@ -244,7 +244,7 @@ impl Outgoing {
         self.span.reaches(&target.name);
         let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
         let waiting = Waiting::for_nothing(self.request.callback.clone(), target.load.enter(), permit);
-        let id = self.node.pending.begin(waiting);
+        let (id, _) = self.node.pending.begin(waiting);
         let head = Head::Call { id, peer: target.node, ask: self.ask(callback) };
         link.frames.send(&head, &payload);
         if !self.node.has_link(&link) {
@@ -319,11 +319,12 @@ impl Outgoing {
         let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
         let (sender, receiver) = answers::channel(targets.len());
         let busy = targets.iter().map(|target| target.load.enter()).collect();
-        let id = self.node.pending.begin(Waiting::for_answers(sender, self.request.callback.clone(), busy, permit));
+        let (id, alone) =
+            self.node.pending.begin(Waiting::for_answers(sender, self.request.callback.clone(), busy, permit));
         // From here on a drop cancels the call: the guard exists before the frame does.
         let sent = Sent { node: self.node.clone(), link, id, answers: receiver, targets };
         let head = head(id);
-        if self.node.pending.is_one() {
+        if alone {
             sent.link.frames.send_alone(&head, payload);
         } else {
             sent.link.frames.send(&head, payload);

@@ -84,16 +84,12 @@ impl Pending {
         self.room.clone().acquire_owned().await.ok()
     }
 
-    /// Notes a call before it is sent, so that no answer can come too early.
-    pub(crate) fn begin(&self, waiting: Waiting) -> CallId {
+    /// Notes a call before it is sent, so that no answer can come too early; and whether it is the only one under way.
+    pub(crate) fn begin(&self, waiting: Waiting) -> (CallId, bool) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(id, waiting);
-        id
-    }
-
-    /// Whether a single call is under way.
-    pub(crate) fn is_one(&self) -> bool {
-        self.lock().len() == 1
+        let mut calls = self.lock();
+        calls.insert(id, waiting);
+        (id, calls.len() == 1)
     }
 
     /// Hands an answer to its call. One that nobody waits for any more is dropped.

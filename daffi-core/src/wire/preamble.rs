@@ -6,8 +6,8 @@
 
 use super::Malformed;
 
-/// The protocol version that this crate speaks.
-pub const VERSION: u16 = 1;
+/// The protocol version that this crate speaks. Version 2 carries contracts and traces with its offers and calls.
+pub const VERSION: u16 = 2;
 
 /// The length of the join token's secret in bytes.
 pub const SECRET: usize = 32;

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
+    vec::Drain,
 };
 
 use daffi_core::{
@@ -119,11 +120,12 @@ impl Hub {
         Ok(())
     }
 
-    /// Takes a frame from a node.
-    pub(crate) fn handle(&self, from: NodeId, frame: Frame) -> Result<(), Malformed> {
+    /// Takes the frames that came from a node together.
+    pub(crate) fn handle(&self, from: NodeId, mut frames: Drain<'_, Frame>) -> Result<(), Malformed> {
         let mut state = self.lock();
         let State { directory, router, draining, .. } = &mut *state;
-        router.handle(from, frame, &Reach { hub: self, directory, draining: *draining })?;
+        let nodes = Reach { hub: self, directory, draining: *draining };
+        frames.try_for_each(|frame| router.handle(from, frame, &nodes))?;
         self.tell_settled(&state);
         Ok(())
     }

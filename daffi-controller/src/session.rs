@@ -1,6 +1,6 @@
 //! A node's connection from its first byte to its last.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration, vec::Drain};
 
 use bytes::Bytes;
 use daffi_core::{
@@ -9,6 +9,7 @@ use daffi_core::{
     wire::{
         Malformed, NodeId, StreamKind,
         control::{ToController, ToNode},
+        frame::Frame,
         limits, message, preamble,
     },
 };
@@ -197,7 +198,7 @@ impl Session {
         let Self { node, send, receive, messages, alive, lane, name: _ } = self;
         let deliver = {
             let hub = hub.clone();
-            move |frame, _| hub.handle(node, frame)
+            move |frames: Drain<'_, Frame>| hub.handle(node, frames)
         };
         let ended = tokio::select! {
             ended = read_control(receive, node, hub, &alive) => ended,

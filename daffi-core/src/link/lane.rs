@@ -1,11 +1,13 @@
 //! The call lane: frames of many calls on one long-lived stream, and a stream of its own for a frame that is too large.
 //!
 //! Senders append to a shared buffer, the writer takes all that has gathered and writes it at once: while it writes, the
-//! next lot gathers. So pressure makes large writes, and an idle lane sends a frame the moment it comes.
+//! next lot gathers. So pressure makes large writes, and an idle lane sends a frame the moment it comes, or one turn of the
+//! scheduler later if others are likely to follow it.
 
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    vec::Drain,
 };
 
 use bytes::Bytes;
@@ -57,6 +59,8 @@ struct Lane {
 #[derive(Debug, Default)]
 struct State {
     buffer: Vec<u8>,
+    /// A frame in the buffer is not one of many: nothing is to be waited for.
+    alone: bool,
     /// Nothing more is to be sent.
     closing: bool,
     /// The lane has been finished and its end acknowledged.
@@ -75,6 +79,16 @@ impl FrameSender {
 
     /// Sends a frame. Nothing happens once the connection is gone: whoever waits for an answer learns that elsewhere.
     pub fn send(&self, head: &Head, payload: &[u8]) {
+        self.put(head, payload, false);
+    }
+
+    /// Sends a frame like [`send`](Self::send), and does the work for it on this thread if it can, which saves waking the I/O
+    /// thread. For a frame that is not one of many: those had better share datagrams.
+    pub(crate) fn send_alone(&self, head: &Head, payload: &[u8]) {
+        assist(|| self.put(head, payload, true));
+    }
+
+    fn put(&self, head: &Head, payload: &[u8], alone: bool) {
         let mut state = self.lane.lock();
         if state.closing {
             return;
@@ -90,16 +104,11 @@ impl FrameSender {
         }
         let idle = state.buffer.is_empty();
         frame::put(head, payload, &mut state.buffer);
+        state.alone |= alone;
         drop(state);
         if idle {
             self.lane.filled.notify_one();
         }
-    }
-
-    /// Sends a frame like [`send`](Self::send), and does the work for it on this thread if it can, which saves waking the I/O
-    /// thread. For a frame that is not one of many: those had better share datagrams.
-    pub(crate) fn send_alone(&self, head: &Head, payload: &[u8]) {
-        assist(|| self.send(head, payload));
     }
 
     /// Sends nothing more, and waits until what was sent has reached the peer. Does not end if the connection is lost.
@@ -157,8 +166,13 @@ async fn write_lane(lane: Arc<Lane>, connection: Connection) -> Result<Infallibl
     stream.write(&mut [Bytes::from_static(&[StreamKind::CallLane as u8])]).await?;
     loop {
         lane.filled.notified().await;
+        if !lane.lock().alone {
+            // What others are about to send goes along: a datagram costs more than a frame.
+            tokio::task::yield_now().await;
+        }
         let (gathered, closing) = {
             let mut state = lane.lock();
+            state.alone = false;
             (std::mem::take(&mut state.buffer), state.closing)
         };
         if !gathered.is_empty() {
@@ -208,11 +222,11 @@ async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLo
     Ok(())
 }
 
-/// Receives the peer's frames, of its lane and the large ones, and hands each to `deliver`, until the connection is gone or the
-/// peer sends what makes no sense. With each it says whether the frame came alone: whether no other came in the same read.
+/// Receives the peer's frames, of its lane and the large ones, and hands them to `deliver`, all at once that came in one read, until
+/// the connection is gone or the peer sends what makes no sense.
 pub async fn receive_frames<D>(connection: &Connection, deliver: D) -> LinkError
 where
-    D: Fn(Frame, bool) -> Result<(), Malformed> + Clone + Send + 'static,
+    D: Fn(Drain<'_, Frame>) -> Result<(), Malformed> + Clone + Send + 'static,
 {
     let mut streams = JoinSet::new();
     loop {
@@ -233,8 +247,9 @@ where
 
 async fn receive_stream<D>(stream: RecvStream, deliver: D) -> Result<(), LinkError>
 where
-    D: Fn(Frame, bool) -> Result<(), Malformed>,
+    D: Fn(Drain<'_, Frame>) -> Result<(), Malformed>,
 {
+    let mut frames = Vec::new();
     let mut reader = Reader::new(stream);
     let [kind] = reader.bytes().await?;
     let (mut stream, first) = reader.into_parts();
@@ -246,14 +261,17 @@ where
                 for chunk in chunks.drain(..) {
                     decoder.push(&chunk);
                 }
-                let mut next = decoder.next_frame();
-                let mut alone = true;
-                while let Some(frame) = next? {
-                    next = decoder.next_frame();
-                    alone &= matches!(next, Ok(None));
-                    deliver(frame, alone)?;
-                    alone = false;
+                let decoded = loop {
+                    match decoder.next_frame() {
+                        Ok(Some(frame)) => frames.push(frame),
+                        Ok(None) => break Ok(()),
+                        Err(malformed) => break Err(malformed),
+                    }
+                };
+                if !frames.is_empty() {
+                    deliver(frames.drain(..))?;
                 }
+                decoded?;
                 if !stream.read(&mut chunks).await? {
                     return Ok(());
                 }
@@ -278,7 +296,8 @@ where
                 return Err(Malformed("a large frame of another length than it says").into());
             }
             let prefix = body.len() - input.len();
-            deliver(Frame::decode(Bytes::from(body).slice(prefix..))?, true)?;
+            frames.push(Frame::decode(Bytes::from(body).slice(prefix..))?);
+            deliver(frames.drain(..))?;
             Ok(())
         }
         StreamKind::Control | StreamKind::Items => Err(Malformed("this kind of stream goes both ways").into()),
@@ -321,8 +340,8 @@ mod tests {
             let mut listener = quic::Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap();
             bound.send(listener.local_addr().unwrap()).unwrap();
             let connection = Connection::Quic(listener.accept().await.unwrap().establish().await.unwrap());
-            receive_frames(&connection, move |frame, _| {
-                let _ = delivered.send(frame);
+            receive_frames(&connection, move |mut frames: Drain<'_, Frame>| {
+                frames.try_for_each(|frame| delivered.send(frame)).unwrap_or_default();
                 Ok(())
             })
             .await

@@ -114,6 +114,7 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for Call<T, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { request, codec } = self;
+        let request = Box::new(request);
         let place = Place::here();
         Op::new(async move {
             let outgoing = Outgoing::new(request, Modifier::Fg, place).map_err(CallError::widen)?;
@@ -151,6 +152,7 @@ impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
     /// [`CallError`], if there is nobody to call.
     pub fn start(self) -> Op<Result<Task<T, E>, CallError<E>>> {
         let Self { request, codec } = self;
+        let request = Box::new(request);
         let place = Place::here();
         Op::new(async move {
             let outgoing = Outgoing::new(request, Modifier::Bg, place).map_err(CallError::widen)?;
@@ -160,7 +162,7 @@ impl<T: Send + 'static, E: Send + 'static> BackgroundCall<T, E> {
             };
             // A task of its own, so that the call goes on whoever drops the handle.
             let work = outgoing.node.runtimes.work.clone();
-            let running = work.spawn(async move { outgoing.span.ends(outgoing.conclude(Ok(sent), codec).await) });
+            let running = work.spawn(async move { outgoing.span.ends(outgoing.conclude(sent, codec).await) });
             Ok(Task { running })
         })
     }
@@ -233,8 +235,8 @@ impl IntoFuture for OneWayCall {
     type IntoFuture = Op<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let place = Place::here();
-        Op::new(async move { Outgoing::new(self.request, Modifier::Bg, place)?.forget().await })
+        let (request, place) = (Box::new(self.request), Place::here());
+        Op::new(async move { Outgoing::new(request, Modifier::Bg, place)?.forget().await })
     }
 }
 
@@ -283,6 +285,7 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for BroadcastCall<T, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { request, codec } = self;
+        let request = Box::new(request);
         let place = Place::here();
         Op::new(async move { Outgoing::new(request, Modifier::Broadcast, place)?.all(codec).await })
     }

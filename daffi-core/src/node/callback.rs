@@ -51,7 +51,7 @@ pub struct CallbackOptions {
 pub enum Handler {
     /// It may block, so it runs on a thread for that.
     Sync(fn(&State, &[u8]) -> Outcome),
-    /// It runs as a task.
+    /// It runs as a task. Nothing of the user's runs before the future is polled.
     Async(fn(State, Payload) -> BoxFuture<Outcome>),
     /// It takes a whole stream, on a thread that may block.
     TakeSync(fn(&State, Items) -> Outcome),

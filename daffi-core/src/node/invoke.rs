@@ -1,11 +1,14 @@
 //! Runs this node's callbacks for others.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, vec::Drain};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use tokio_util::task::{AbortOnDropHandle, task_tracker::TaskTrackerToken};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, task_tracker::TaskTrackerToken},
+};
 
 use super::{
     Inner,
@@ -26,39 +29,60 @@ use crate::wire::{
 /// How much of a panic's message is passed on, in bytes.
 const PANIC_MESSAGE: usize = 4 << 10;
 
-/// Takes a frame from the controller; `alone` if no other came with it.
-pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frame: Frame, alone: bool) -> Result<(), Malformed> {
-    let Frame { head, payload } = frame;
-    match head {
-        Head::Call { id, peer, ask } => start(inner, link, Arrived { id, caller: peer, ask, args: payload, alone }),
-        Head::Reply { id, node, status } => inner.pending.answer(id, node, status, payload),
-        Head::Cancel { id } => link.cancel(id),
-        Head::Broadcast { .. } => return Err(Malformed("a broadcast towards a node")),
+/// Takes the frames that came from the controller together.
+pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frames: Drain<'_, Frame>) -> Result<(), Malformed> {
+    let alone = frames.len() == 1;
+    let mut calls = Vec::new();
+    for Frame { head, payload } in frames {
+        match head {
+            Head::Call { id, peer, ask } => match admit(inner, link, id, peer, ask, payload) {
+                Ok(call) if alone && call.first => start(inner, link, call, true),
+                Ok(call) if call.callback.options().inline => start(inner, link, call, false),
+                Ok(call) => calls.push(call),
+                Err(failure) => fail(link, id, &failure, false),
+            },
+            Head::Reply { id, node, status } => inner.pending.answer(id, node, status, payload),
+            Head::Cancel { id } => link.cancel(id),
+            Head::Broadcast { .. } => return Err(Malformed("a broadcast towards a node")),
+        }
+    }
+    if !calls.is_empty() {
+        // The I/O thread hands them over at once: it would have to wake others for each.
+        let (inner, link) = (inner.clone(), link.clone());
+        let work = inner.runtimes.work.clone();
+        work.spawn(async move { calls.into_iter().for_each(|call| start(&inner, &link, call, false)) });
     }
     Ok(())
 }
 
-/// A call that came in.
+/// A call that came in and is to run.
 struct Arrived {
     id: CallId,
     caller: NodeId,
     ask: Ask,
     args: Bytes,
-    /// No other frame came with it.
-    alone: bool,
+    callback: Arc<Registered>,
+    deadline: Option<Instant>,
+    unwanted: CancellationToken,
+    /// No other is running.
+    first: bool,
+    /// The node's end waits for it.
+    tracked: TaskTrackerToken,
 }
 
-fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
-    let Arrived { id, caller, ask, args, alone } = call;
+fn admit(inner: &Inner, link: &Link, id: CallId, caller: NodeId, ask: Ask, args: Bytes) -> Result<Arrived, Failure> {
     if link.tasks.is_closed() {
-        return fail(link, id, &Failure::NodeStopping, false);
+        return Err(Failure::NodeStopping);
     }
-    let Some(callback) = inner.registry.find(ask.callback) else {
-        return fail(link, id, &Failure::NoCallback, false);
-    };
+    let callback = inner.registry.find(ask.callback).ok_or(Failure::NoCallback)?;
     let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
     let (unwanted, first) = link.begin(id);
-    let alone = alone && first;
+    Ok(Arrived { id, caller, ask, args, callback, deadline, unwanted, first, tracked: link.tasks.token() })
+}
+
+/// Runs it in a task; `alone` if no other came with it or is running.
+fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived, alone: bool) {
+    let Arrived { id, caller, ask, args, callback, deadline, unwanted, tracked, .. } = call;
     let span = ServerSpan::begin(inner, &callback.name, caller, ask.trace);
     let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, span.trace(), unwanted);
     let (handler, inline) = (callback.handler(), callback.options().inline);
@@ -67,8 +91,10 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
         async move {
             let (outcome, place) = span.around(run_within(&callback, args, &scope, &link)).await;
             if let Some(Ok(Reply::Results(results))) = outcome {
-                span.around(respond(&inner, &link, id, caller, ask, results, scope)).await;
+                // Few calls come here, and all would carry the room that it takes.
+                Box::pin(span.around(respond(&inner, &link, id, caller, ask, results, scope))).await;
                 link.end(id);
+                drop(tracked);
                 return span.ends(Some(&Ok(Reply::Value(Bytes::new()))));
             }
             // Whoever gets a result may call again at once: the place is free before.
@@ -82,9 +108,10 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived) {
                 Some(Ok(Reply::Error(payload))) => answer(&link, id, Status::Error, &payload, alone),
                 Some(Err(failure)) => fail(&link, id, &explain(failure, &callback), alone),
             }
+            // The answer is on its way before the node may end.
+            drop(tracked);
         }
     };
-    let running = link.tasks.track_future(running);
     match handler {
         _ if inline => drop(inner.runtimes.io.spawn(running)),
         Handler::Async(_) if alone => inner.runtimes.run_alone(running),
@@ -103,35 +130,26 @@ async fn run_within(
     link: &Link,
 ) -> (Option<Outcome>, Option<OwnedSemaphorePermit>) {
     let Scope { deadline, cancelled, .. } = scope;
-    let passed = async {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(*deadline).await,
-            None => std::future::pending().await,
-        }
-    };
-    let run = async {
-        let place = match &callback.limiter {
-            Some(limiter) => match scope.wanted(limiter.enter()).await {
-                Ok(Ok(place)) => Some(place),
-                Ok(Err(failure)) | Err(failure) => return (Err(failure), None),
-            },
-            None => None,
-        };
-        run(callback, args, scope.clone(), Running { place, _tracked: link.tasks.token() }).await
-    };
     tokio::select! {
         biased;
         () = cancelled.cancelled() => (None, None),
-        (outcome, place) = run => match deadline {
+        (outcome, place) = run(callback, args, scope, link) => match deadline {
             // It may have come of the deadline itself, passed on to a call of the callback's.
             Some(deadline) if *deadline <= Instant::now() => (Some(Err(Failure::Deadline)), place),
             _ => (Some(outcome), place),
         },
-        () = passed => {
+        () = passed(*deadline) => {
             // What the callback asked of others is not wanted any more either.
             cancelled.cancel();
             (Some(Err(Failure::Deadline)), None)
         }
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -143,22 +161,31 @@ struct Running {
     _tracked: TaskTrackerToken,
 }
 
-/// Runs a callback once. Dropping the future stops an async callback at its next await; a sync one runs to its end, unless it has
-/// not begun.
+/// Runs a callback once, when there is a place for it. Dropping the future stops an async callback at its next await; a sync one runs
+/// to its end, unless it has not begun.
 async fn run(
     callback: &Arc<Registered>,
     args: Bytes,
-    scope: Scope,
-    running: Running,
+    scope: &Scope,
+    link: &Link,
 ) -> (Outcome, Option<OwnedSemaphorePermit>) {
+    let place = match &callback.limiter {
+        Some(limiter) => match Box::pin(scope.wanted(limiter.enter())).await {
+            Ok(Ok(place)) => Some(place),
+            Ok(Err(failure)) | Err(failure) => return (Err(failure), None),
+        },
+        None => None,
+    };
+    let running = Running { place, _tracked: link.tasks.token() };
     let state = callback.state.clone();
     let outcome = match callback.handler() {
         Handler::Async(handler) => {
-            let running = AssertUnwindSafe(async move { handler(state, args).await }).catch_unwind();
-            scope.enter(running).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+            let handled = AssertUnwindSafe(handler(state, args)).catch_unwind();
+            scope.clone().enter(handled).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         }
-        Handler::Sync(handler) if callback.options().inline => run_sync(handler, &state, &args, scope),
+        Handler::Sync(handler) if callback.options().inline => run_sync(handler, &state, &args, scope.clone()),
         Handler::Sync(handler) => {
+            let scope = scope.clone();
             let run = carry(move || {
                 let Running { place, _tracked } = running;
                 (run_sync(handler, &state, &args, scope), place)

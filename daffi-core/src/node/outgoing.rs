@@ -3,7 +3,7 @@
 use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     Inner,
@@ -132,7 +132,8 @@ impl Modifier {
 /// A call that is about to be sent: its node is known, and when it ends.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) request: Request,
+    /// Apart, so that the futures of calls stay small: the allocator is quicker with those.
+    pub(crate) request: Box<Request>,
     pub(crate) node: Arc<Inner>,
     pub(super) span: ClientSpan,
     pub(crate) scope: Option<Scope>,
@@ -166,7 +167,7 @@ impl Drop for Sent {
 }
 
 impl Outgoing {
-    pub(crate) fn new(request: Request, modifier: Modifier, place: Place) -> Result<Self, CallError> {
+    pub(crate) fn new(request: Box<Request>, modifier: Modifier, place: Place) -> Result<Self, CallError> {
         let (node, scope) = place.resolve(request.node.clone())?;
         let began = Instant::now();
         let timeout = request.timeout.or_else(|| modifier.default_timeout(&node));
@@ -180,38 +181,53 @@ impl Outgoing {
     }
 
     /// Calls one node and waits for its result; again, if that was asked for and may be done.
-    pub(crate) async fn one<T, E>(self, codec: Codec<T, E>) -> Result<T, CallError<E>> {
-        let sent = self.send_one().await;
-        self.span.ends(self.conclude(sent, codec).await)
+    pub(crate) async fn one<T, E>(&self, codec: Codec<T, E>) -> Result<T, CallError<E>> {
+        let result = match self.send_one().await {
+            Ok(mut sent) => self.result(&mut sent, codec).await,
+            Err(error) => Err(error.widen()),
+        };
+        self.span.ends(self.retried(result, codec).await)
     }
 
     /// Waits for the result of a call that was sent, and tries again as [`one`](Self::one) does.
-    pub(super) async fn conclude<T, E>(
+    pub(super) async fn conclude<T, E>(&self, mut sent: Sent, codec: Codec<T, E>) -> Result<T, CallError<E>> {
+        let result = self.result(&mut sent, codec).await;
+        self.retried(result, codec).await
+    }
+
+    async fn retried<T, E>(&self, result: Result<T, CallError<E>>, codec: Codec<T, E>) -> Result<T, CallError<E>> {
+        match (result, self.request.retry) {
+            // Few calls come here, and all would carry the room that it takes.
+            (Err(error), Some(retry)) => Box::pin(self.try_again(error, retry, codec)).await,
+            (result, _) => result,
+        }
+    }
+
+    async fn try_again<T, E>(
         &self,
-        sent: Result<Sent, CallError>,
+        mut error: CallError<E>,
+        retry: Retry,
         codec: Codec<T, E>,
     ) -> Result<T, CallError<E>> {
-        let mut result = self.result(sent, codec).await;
-        let mut pauses = self.request.retry.map(Retry::schedule).into_iter().flatten();
+        let mut pauses = retry.schedule();
         let mut attempt = 1;
         loop {
-            let error = match result {
-                Err(CallError::App(error)) => return Err(CallError::App(error)),
-                Err(error) => error.map_app(|_| CallError::Cancelled),
-                Ok(value) => return Ok(value),
+            let failed = match error {
+                CallError::App(error) => return Err(CallError::App(error)),
+                error => error.map_app(|_| CallError::Cancelled),
             };
             let idempotent = self.request.stub.is_some_and(|stub| stub.idempotent);
-            let Some(pause) = pauses.next().filter(|_| may_retry(&error, idempotent)) else {
-                return Err(error.widen());
+            let Some(pause) = pauses.next().filter(|_| may_retry(&failed, idempotent)) else {
+                return Err(failed.widen());
             };
             attempt += 1;
             self.span.note(
-                || tracing::info!(callback = %self.request.callback, attempt, %error, ?pause, "a call is tried again"),
+                || tracing::info!(callback = %self.request.callback, attempt, error = %failed, ?pause, "a call is tried again"),
             );
             self.node.announce(Event::Retried {
                 callback: self.request.callback.clone().into_owned(),
                 attempt,
-                error: error.to_string(),
+                error: failed.to_string(),
             });
             let timer = {
                 let _runtime = self.node.runtimes.io.enter();
@@ -219,17 +235,24 @@ impl Outgoing {
             };
             if self.within(timer).await.is_err() {
                 // What went wrong says more than that there is no time left to try it again.
-                return Err(error.widen());
+                return Err(failed.widen());
             }
-            let sent = self.send_one().await;
-            result = self.result(sent, codec).await;
+            let result = match self.send_one().await {
+                Ok(mut sent) => self.result(&mut sent, codec).await,
+                Err(error) => Err(error.widen()),
+            };
+            error = match result {
+                Err(error) => error,
+                Ok(value) => return Ok(value),
+            };
         }
     }
 
-    async fn result<T, E>(&self, sent: Result<Sent, CallError>, codec: Codec<T, E>) -> Result<T, CallError<E>> {
-        let mut sent = sent.map_err(CallError::widen)?;
+    async fn result<T, E>(&self, sent: &mut Sent, codec: Codec<T, E>) -> Result<T, CallError<E>> {
         match self.within(sent.answers.recv()).await.map_err(CallError::widen)? {
-            Some(Answer::Reply { node, status, payload }) => self.decode(sent.name_of(node), status, &payload, codec),
+            Some(Answer::Reply { node, status, payload }) => {
+                self.decode(|| sent.name_of(node), status, &payload, codec)
+            }
             Some(Answer::Results { node, .. }) => Err(stream_instead(sent.name_of(node))),
             Some(Answer::ControllerLost) | None => Err(CallError::ControllerLost),
         }
@@ -240,9 +263,9 @@ impl Outgoing {
     }
 
     async fn send_off(&self) -> Result<(), CallError> {
+        let permit = self.room().await?;
         let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
         self.span.reaches(&target.name);
-        let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
         let waiting = Waiting::for_nothing(self.request.callback.clone(), target.load.enter(), permit);
         let (id, _) = self.node.pending.begin(waiting);
         let head = Head::Call { id, peer: target.node, ask: self.ask(callback) };
@@ -270,14 +293,14 @@ impl Outgoing {
             Ok(())
         } else {
             let ids = targets.iter().map(|target| target.node).collect();
-            let mut sent = self
-                .send(link, targets, &payload, |id| Head::Broadcast { id, targets: ids, ask: self.ask(callback) })
-                .await?;
+            let permit = self.room().await?;
+            let head = |id| Head::Broadcast { id, targets: ids, ask: self.ask(callback) };
+            let mut sent = self.send(permit, link, targets, &payload, head)?;
             self.within(async {
                 while let Some(answer) = sent.answers.recv().await {
                     let (node, result) = match answer {
                         Answer::Reply { node, status, payload } => {
-                            (node, self.decode(sent.name_of(node), status, &payload, codec))
+                            (node, self.decode(|| sent.name_of(node), status, &payload, codec))
                         }
                         Answer::Results { node, .. } => (node, Err(stream_instead(sent.name_of(node)))),
                         Answer::ControllerLost => break,
@@ -303,20 +326,29 @@ impl Outgoing {
     }
 
     pub(crate) async fn send_one(&self) -> Result<Sent, CallError> {
+        let permit = self.room().await?;
         let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
         self.span.reaches(&target.name);
         let peer = target.node;
-        self.send(link, vec![target], &payload, |id| Head::Call { id, peer, ask: self.ask(callback) }).await
+        self.send(permit, link, vec![target], &payload, |id| Head::Call { id, peer, ask: self.ask(callback) })
     }
 
-    async fn send(
+    /// Waits until there is room among the calls under way.
+    async fn room(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        match self.node.pending.room_now() {
+            Some(permit) => Ok(permit),
+            None => Box::pin(self.within(self.node.pending.room())).await?.ok_or(CallError::Cancelled),
+        }
+    }
+
+    fn send(
         &self,
+        permit: OwnedSemaphorePermit,
         link: Arc<Link>,
         targets: Vec<Target>,
         payload: &[u8],
         head: impl FnOnce(CallId) -> Head,
     ) -> Result<Sent, CallError> {
-        let permit = self.within(self.node.pending.room()).await?.ok_or(CallError::Cancelled)?;
         let (sender, receiver) = answers::channel(targets.len());
         let busy = targets.iter().map(|target| target.load.enter()).collect();
         let (id, alone) =
@@ -341,7 +373,7 @@ impl Outgoing {
     }
 
     fn pick(&self) -> Result<(CallbackId, Target), CallError> {
-        let Request { callback, choice, stub, .. } = &self.request;
+        let Request { callback, choice, stub, .. } = &*self.request;
         self.node.directory.borrow().pick(callback, choice, *stub)
     }
 
@@ -353,47 +385,50 @@ impl Outgoing {
     /// Waits no longer than the deadline, and no longer than the callback that makes the call is wanted. Works in any
     /// executor: the timer belongs to the node's runtime.
     pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> Result<T, CallError> {
-        let passed = async {
-            match self.deadline {
-                Some(deadline) => {
-                    let timer = {
-                        let _runtime = self.node.runtimes.io.enter();
-                        tokio::time::sleep_until(deadline)
-                    };
-                    timer.await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        let cancelled = async {
-            match &self.scope {
-                Some(scope) => scope.cancelled.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             done = future => Ok(done),
-            () = cancelled => Err(CallError::Cancelled),
-            () = passed => Err(CallError::Timeout { after: self.began.elapsed() }),
+            () = self.given_up() => Err(CallError::Cancelled),
+            () = self.passed() => Err(CallError::Timeout { after: self.began.elapsed() }),
+        }
+    }
+
+    /// Nobody wants the callback any more that makes the call.
+    async fn given_up(&self) {
+        match &self.scope {
+            Some(scope) => scope.cancelled.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn passed(&self) {
+        match self.deadline {
+            Some(deadline) => {
+                let timer = {
+                    let _runtime = self.node.runtimes.io.enter();
+                    tokio::time::sleep_until(deadline)
+                };
+                timer.await;
+            }
+            None => std::future::pending().await,
         }
     }
 
     pub(crate) fn decode<T, E>(
         &self,
-        node: String,
+        node: impl FnOnce() -> String,
         status: Status,
         payload: &[u8],
         codec: Codec<T, E>,
     ) -> Result<T, CallError<E>> {
         let bad = |node, message| CallError::BadReply { node, message };
         match status {
-            Status::Value => codec.value(payload).map_err(|error| bad(node, error)),
-            Status::Error => Err(codec.error(payload).map_or_else(|error| bad(node, error), CallError::App)),
+            Status::Value => codec.value(payload).map_err(|error| bad(node(), error)),
+            Status::Error => Err(codec.error(payload).map_or_else(|error| bad(node(), error), CallError::App)),
             Status::Failure => Err(match Failure::decode(payload) {
                 // The callee's clock may fire first.
                 Failure::Deadline => CallError::Timeout { after: self.began.elapsed() },
-                failure => CallError::from_failure(failure, node, &self.request.callback, |error| codec.error(error)),
+                failure => CallError::from_failure(failure, node(), &self.request.callback, |error| codec.error(error)),
             }),
         }
     }

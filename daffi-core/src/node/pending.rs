@@ -84,6 +84,11 @@ impl Pending {
         self.room.clone().acquire_owned().await.ok()
     }
 
+    /// Room for a call, if fewer than [`MAX_CALLS`] are under way.
+    pub(crate) fn room_now(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().try_acquire_owned().ok()
+    }
+
     /// Notes a call before it is sent, so that no answer can come too early; and whether it is the only one under way.
     pub(crate) fn begin(&self, waiting: Waiting) -> (CallId, bool) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);

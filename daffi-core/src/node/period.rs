@@ -226,7 +226,7 @@ async fn run<T, E: std::fmt::Display>(
     while let Some(next) = times.next(began, &mut turn, shared, clock) {
         tokio::time::sleep_until(next).await;
         shared.fired.fetch_add(1, Ordering::Relaxed);
-        let result = match Outgoing::new(request.clone(), Modifier::Period, Place::here()) {
+        let result = match Outgoing::new(Box::new(request.clone()), Modifier::Period, Place::here()) {
             Ok(outgoing) => outgoing.one(codec).await.map(drop).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
+    vec::Drain,
 };
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use crate::{
     wire::{
         CallId, Malformed, NodeId, StreamKind,
         control::{Member, ToController, ToNode},
+        frame::Frame,
         limits, message, preamble,
     },
 };
@@ -63,8 +65,7 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     pub(crate) frames: FrameSender,
     pub(crate) control: mpsc::UnboundedSender<ToController>,
-    /// The callbacks that run for others, by the number of their call.
-    running: Mutex<HashMap<CallId, CancellationToken>>,
+    running: Mutex<Running>,
     /// What runs for others, callbacks and streams. Closed when the node takes no more.
     pub(crate) tasks: TaskTracker,
     /// Everything that belongs to this connection ends with it.
@@ -73,29 +74,53 @@ pub(crate) struct Link {
     socket: Option<Connector>,
 }
 
+/// The callbacks that run for others.
+#[derive(Debug, Default)]
+struct Running {
+    /// By the number of their call. No children of the connection's token: of many at a time each would have to change the parent.
+    calls: HashMap<CallId, CancellationToken>,
+    /// The connection has ended: nobody wants any of them.
+    over: bool,
+}
+
 impl Link {
     /// Notes a callback that is about to run; the token tells when nobody wants it any more. And whether it is the only one.
     pub(crate) fn begin(&self, id: CallId) -> (CancellationToken, bool) {
-        let cancelled = self.ended.child_token();
+        let cancelled = CancellationToken::new();
         let mut running = self.running();
-        running.insert(id, cancelled.clone());
-        (cancelled, running.len() == 1)
+        if running.over {
+            cancelled.cancel();
+        }
+        running.calls.insert(id, cancelled.clone());
+        (cancelled, running.calls.len() == 1)
     }
 
     /// Forgets a callback that has run; whether no other is running.
     pub(crate) fn end(&self, id: CallId) -> bool {
         let mut running = self.running();
-        running.remove(&id);
-        running.is_empty()
+        running.calls.remove(&id);
+        running.calls.is_empty()
     }
 
     pub(crate) fn cancel(&self, id: CallId) {
-        if let Some(cancelled) = self.running().remove(&id) {
+        let cancelled = self.running().calls.remove(&id);
+        if let Some(cancelled) = cancelled {
             cancelled.cancel();
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<CallId, CancellationToken>> {
+    /// Ends everything that belongs to this connection.
+    fn end_all(&self) {
+        self.ended.cancel();
+        let calls = {
+            let mut running = self.running();
+            running.over = true;
+            std::mem::take(&mut running.calls)
+        };
+        calls.values().for_each(CancellationToken::cancel);
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
         // Single insertions and removals: a panic leaves the map whole.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +164,7 @@ pub(crate) async fn keep(
                 ConnectionLost::ClosedHere
             }
         };
-        link.ended.cancel();
+        link.end_all();
         inner.leave();
         if lost == ConnectionLost::ClosedHere
             && let Some(socket) = &link.socket
@@ -399,7 +424,7 @@ impl Session {
         let connection = &link.connection;
         let deliver = {
             let (inner, link) = (inner.clone(), link.clone());
-            move |frame, alone| invoke::handle(&inner, &link, frame, alone)
+            move |frames: Drain<'_, Frame>| invoke::handle(&inner, &link, frames)
         };
         let error: LinkError = tokio::select! {
             error = read_control(receive, inner, &link) => error,

@@ -79,6 +79,7 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for ResultsCall<T, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { request, codec } = self;
+        let request = Box::new(request);
         let place = Place::here();
         Op::new(async move {
             let outgoing = Outgoing::new(request, Modifier::Results, place).map_err(CallError::widen)?;
@@ -258,7 +259,7 @@ async fn open<T, E>(outgoing: &Outgoing, codec: Codec<T, E>) -> Result<Results<T
             Err(CallError::BadReply { node: sent.name_of(node), message })
         }
         Some(Answer::Reply { node, status, payload }) => {
-            let failed = outgoing.decode(sent.name_of(node), status, &payload, codec);
+            let failed = outgoing.decode(|| sent.name_of(node), status, &payload, codec);
             // The status says that it is an error.
             Err(failed.err().unwrap_or(CallError::Cancelled))
         }

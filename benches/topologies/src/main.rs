@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::work::{calls, frames, tiny};
+use self::work::{calls, frames, loaded, tiny};
 
 /// Where it goes wrong, the benchmark ends: nobody tells the errors apart.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -57,6 +57,13 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Echoes 16 bytes, alone and then beside a stream at full speed between the same nodes: how much longer a call takes
+    Loaded {
+        #[command(flatten)]
+        options: loaded::Options,
+        #[command(flatten)]
+        output: Output,
+    },
     /// What the program starts itself as
     #[command(subcommand, hide = true)]
     Role(role::Role),
@@ -80,6 +87,7 @@ async fn main() -> ExitCode {
         Command::Tiny { options, output } => report::all(tiny::measure(&options, output.runs).await, output.json),
         Command::Frames { options, output } => report::all(frames::measure(&options, output.runs).await, output.json),
         Command::Calls { options, output } => report::all(calls::measure(&options, output.runs).await, output.json),
+        Command::Loaded { options, output } => report::all(loaded::measure(&options, output.runs).await, output.json),
         Command::Role(role) => role.play().await.map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

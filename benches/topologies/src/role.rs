@@ -9,7 +9,7 @@ use daffi_controller::{Config, Controller};
 use crate::{
     Result,
     process::Parent,
-    work::{Work, calls::Calls, frames::Frames, sequence, tiny::Tiny},
+    work::{Work, calls::Calls, frames::Frames, loaded::Loaded, sequence, tiny::Tiny},
 };
 
 /// How long a sender waits for the receivers to come.
@@ -52,6 +52,7 @@ enum WorkName {
     Tiny,
     Frames,
     Calls,
+    Loaded,
 }
 
 impl Role {
@@ -63,11 +64,13 @@ impl Role {
                 WorkName::Tiny => sender::<Tiny>(place, receivers).await,
                 WorkName::Frames => sender::<Frames>(place, receivers).await,
                 WorkName::Calls => sender::<Calls>(place, receivers).await,
+                WorkName::Loaded => sender::<Loaded>(place, receivers).await,
             },
             Self::Receiver { place } => match place.work {
                 WorkName::Tiny => receiver::<Tiny>(place).await,
                 WorkName::Frames => receiver::<Frames>(place).await,
                 WorkName::Calls => receiver::<Calls>(place).await,
+                WorkName::Loaded => receiver::<Loaded>(place).await,
             },
         }
     }

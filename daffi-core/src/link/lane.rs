@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{LinkError, Reader};
 use crate::{
-    transport::{Assisted, Connection, ConnectionLost, RecvStream, StreamLost, assist},
+    transport::{Assisted, Connection, ConnectionLost, Priority, RecvStream, StreamLost, assist},
     wire::{
         Malformed, StreamKind,
         frame::{self, Decoder, Frame, Head, MAX_FRAME},
@@ -163,6 +163,7 @@ impl LaneWriter {
 
 async fn write_lane(lane: Arc<Lane>, connection: Connection) -> Result<Infallible, StreamLost> {
     let mut stream = connection.open_uni().await?;
+    stream.set_priority(Priority::Calls);
     stream.write(&mut [Bytes::from_static(&[StreamKind::CallLane as u8])]).await?;
     loop {
         lane.filled.notified().await;

@@ -21,7 +21,7 @@ use super::{Inner, State, directory::Directory, error::JoinError, event::Event, 
 use crate::{
     link::{FrameSender, LaneWriter, LinkError, Reader, receive_frames},
     transport::{
-        CloseCode, Connection, ConnectionLost, JoinToken, SendStream, StateDir, StreamLost, memory,
+        CloseCode, Connection, ConnectionLost, JoinToken, Priority, SendStream, StateDir, StreamLost, memory,
         quic::{ConnectError, Connector},
     },
     wire::{
@@ -362,6 +362,7 @@ async fn greet(
     secret: &[u8; preamble::SECRET],
 ) -> Result<Session, LinkError> {
     let (mut send, receive) = connection.open_bi().await?;
+    send.set_priority(Priority::Control);
     let mut receive = Reader::new(receive);
     let mut opening = vec![StreamKind::Control as u8];
     opening.extend_from_slice(&preamble::encode(preamble::VERSION));

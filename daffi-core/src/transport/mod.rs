@@ -166,14 +166,16 @@ impl Connection {
     ///
     /// [`ConnectionLost`].
     pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
-        match self {
+        let (send, receive) = match self {
             Self::Quic(connection) => {
                 connection.accept_bi().await.map(quic::both).map_err(|error| quic::connection_lost(&error))
             }
             Self::Memory(connection) => {
                 connection.accept_bi().await.map(|(s, r)| (SendStream::Memory(s), RecvStream::Memory(r)))
             }
-        }
+        }?;
+        send.set_priority(Priority::Control);
+        Ok((send, receive))
     }
 
     /// The next stream that the peer opens towards this side. Cancel safe.
@@ -232,7 +234,32 @@ pub enum SendStream {
     Memory(memory::SendStream),
 }
 
+/// Which of the streams of a connection has its bytes sent first, when several have some: lower values wait for higher ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[non_exhaustive]
+pub enum Priority {
+    /// Much that is in no hurry: what a stream has unless told otherwise.
+    #[default]
+    Bulk,
+    /// Items that are stale soon.
+    Live,
+    /// Small calls and their answers.
+    Calls,
+    /// Who is there, how far a receiver is, and how a stream ended.
+    Control,
+}
+
 impl SendStream {
+    /// Sets which streams this one waits for. Within one priority they take turns.
+    pub fn set_priority(&self, priority: Priority) {
+        match self {
+            // The only error is that the stream has ended.
+            Self::Quic(stream) => drop(stream.set_priority(priority as i32)),
+            // Its streams do not share a path's capacity.
+            Self::Memory(_) => {}
+        }
+    }
+
     /// Writes all chunks in order; waits while the peer's window is full. Prefer few large chunks: QUIC walks the list of
     /// unacknowledged ones for every packet.
     ///

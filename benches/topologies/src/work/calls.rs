@@ -21,7 +21,7 @@ use crate::{
     topology::Topology,
 };
 
-const LENGTH: usize = 16;
+pub(super) const LENGTH: usize = 16;
 
 /// Enough for connections and allocators to have come to their pace.
 const WARM_UP: u32 = 1_000;
@@ -114,7 +114,7 @@ async fn call_until_none_is_left(left: Arc<AtomicI64>) -> Result<Called> {
 }
 
 /// In microseconds; of sorted times.
-fn percentile(times: &[Duration], percent: usize) -> f64 {
+pub(super) fn percentile(times: &[Duration], percent: usize) -> f64 {
     let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
     times.get(index).map_or(0.0, |time| rounded(time.as_secs_f64() * 1e6, 1))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod frames;
+pub(crate) mod loaded;
 pub(crate) mod sequence;
 pub(crate) mod tiny;
 

@@ -126,7 +126,7 @@ async fn what_a_callback_spawns_can_go_on_as_part_of_it() {
         heard.push(probe.told().await);
     }
     heard.sort();
-    let cancelled = "Err(Cancelled)";
+    let cancelled = format!("Err({:?})", CallError::<()>::Cancelled);
     let expected = [
         "hold is gone".to_owned(),
         "hold is gone".to_owned(),

@@ -9,6 +9,8 @@ use crate::{
     wire::{failure::Failure, name::InvalidName},
 };
 
+mod shown;
+
 /// An error that cannot be: what a callback returns that has no error of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Never {}
@@ -30,7 +32,9 @@ impl<'de> Deserialize<'de> for Never {
 /// Why a call has no result. `E` is the callback's own error type.
 ///
 /// [`is_retryable`](Self::is_retryable) tells whether the callback surely did not run and the call may be tried again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// Debug-printing one gives the variant's name and then its sentence, so `main` may return it.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError<E = Never> {
     /// The callback ran and returned this error.
@@ -206,27 +210,8 @@ impl<E> CallError<E> {
     pub(crate) fn map_app<F>(self, map: impl FnOnce(E) -> CallError<F>) -> CallError<F> {
         match self {
             Self::App(error) => map(error),
-            Self::NotStarted => CallError::NotStarted,
-            Self::NotConnected { reason } => CallError::NotConnected { reason },
-            Self::NoCallback { name, node, known } => CallError::NoCallback { name, node, known },
-            Self::NoNode { name, present } => CallError::NoNode { name, present },
-            Self::Busy { node } => CallError::Busy { node },
-            Self::Full { node, running, waiting } => CallError::Full { node, running, waiting },
-            Self::Mismatch { why, stub, callback } => CallError::Mismatch { why, stub, callback },
-            Self::Stopping { who } => CallError::Stopping { who },
-            Self::Timeout { after } => CallError::Timeout { after },
-            Self::Cancelled => CallError::Cancelled,
-            Self::NodeLost { node } => CallError::NodeLost { node },
-            Self::ControllerLost => CallError::ControllerLost,
-            Self::Encode { message } => CallError::Encode { message },
-            Self::BadArguments { node, message } => CallError::BadArguments { node, message },
-            Self::BadReply { node, message } => CallError::BadReply { node, message },
-            Self::Panicked { node, message } => CallError::Panicked { node, message },
-            Self::BadResult { node, message } => CallError::BadResult { node, message },
-            Self::TooLarge { what, size, limit } => CallError::TooLarge { what, size, limit },
-            Self::Stalled { node, after } => CallError::Stalled { node, after },
-            Self::SourceFailed { message, sent } => CallError::SourceFailed { message, sent },
-            Self::Unknown { node } => CallError::Unknown { node },
+            // Not asked for: it is no `App`.
+            other => other.map_app_ref(|_| CallError::Cancelled),
         }
     }
 

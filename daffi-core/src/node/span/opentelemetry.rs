@@ -112,7 +112,7 @@ impl ClientSpan {
             Err(error) => {
                 // The callback's own errors, which may not be printable, are above.
                 let error = error.map_app(|_| CallError::Cancelled);
-                fail(&self.span, kind::of(&error), &error);
+                fail(&self.span, error.variant(), &error);
                 Err(error.widen())
             }
         }
@@ -134,7 +134,7 @@ impl ClientSpan {
     fn has_receivers<'a, E: 'a>(&self, count: usize, mut failed: impl Iterator<Item = (&'a str, &'a CallError<E>)>) {
         self.span.record("daffi.receivers", count);
         if let Some((node, error)) = failed.next() {
-            let (kind, more) = (kind::of(error), failed.count());
+            let (kind, more) = (error.variant(), failed.count());
             fail(&self.span, kind, format_args!("node {node:?} failed ({kind}), and {more} more of {count}"));
         }
     }

@@ -139,3 +139,15 @@ async fn a_node_behind_a_partition_goes_without_a_word() {
     until(&mut events, |event| matches!(event, Event::NodeLeft { .. })).await;
     assert_eq!(start.elapsed(), limits::IDLE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_a_node_that_has_just_left_says_who_is_there() {
+    let net = Network::new();
+    let (a, _c) = (server(&net, "a").await, server(&net, "c").await);
+    let b = client(&net, &["a", "c"]).await;
+    // It leaves, and the client is told so a second later.
+    net.link("client").delay(ms(1_000));
+    a.stop(ms(0)).await;
+    let refused = remote::double(1).to("a").on(&b).await;
+    assert_eq!(refused, Err(CallError::NoNode { name: "a".into(), present: vec!["c".into(), "client".into()] }));
+}

@@ -206,7 +206,7 @@ impl Directory {
         let offerer = offerers.find(|offerer| offerer.node == *id).ok_or_else(|| CallError::NoCallback {
             name: callback.to_owned(),
             node: Some(name.to_owned()),
-            known: entry.offers.iter().map(|offered| offered.offer.name.clone()).collect(),
+            known: entry.known(),
         })?;
         Ok((offerer, entry))
     }
@@ -243,6 +243,19 @@ impl Directory {
         self.nodes.values().map(|entry| entry.name.to_string()).collect()
     }
 
+    /// An error that another node or the controller found, with the lists that it has when it is found here. Nothing of the
+    /// user's runs meanwhile: whoever holds the directory holds up the I/O thread.
+    pub(crate) fn lists_for<E>(&self, error: CallError<E>) -> CallError<E> {
+        match error {
+            CallError::NoNode { name, .. } => CallError::NoNode { name, present: self.present() },
+            CallError::NoCallback { name, node: Some(node), .. } => {
+                let entry = self.nodes.values().find(|entry| *entry.name == *node);
+                CallError::NoCallback { name, known: entry.map(Entry::known).unwrap_or_default(), node: Some(node) }
+            }
+            other => other,
+        }
+    }
+
     /// The callbacks that other nodes offer.
     pub(crate) fn known(&self) -> Vec<String> {
         let mut known: Vec<_> = self.callbacks.keys().filter(|name| self.has_callback(name)).cloned().collect();
@@ -272,6 +285,10 @@ impl Directory {
 impl Entry {
     fn target(&self, node: NodeId) -> Target {
         Target { node, name: self.name.clone(), load: self.load.clone() }
+    }
+
+    fn known(&self) -> Vec<String> {
+        self.offers.iter().map(|offered| offered.offer.name.clone()).collect()
     }
 }
 
@@ -308,7 +325,10 @@ fn check(stub: Option<&'static Stub>, id: CallbackId, offerer: &Offerer, entry: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::offer::Offer;
+    use crate::{
+        node::error::Never,
+        wire::{failure::Failure, offer::Offer},
+    };
 
     fn member(id: NodeId, name: &str, callbacks: &[(CallbackId, &str)]) -> Member {
         let offer = |name: &str| Offer { name: name.into(), ..Offer::default() };
@@ -344,8 +364,27 @@ mod tests {
         assert_eq!(refused("add", named("c")), CallError::NoNode { name: "c".into(), present });
         let known = vec!["add".into(), "sub".into()];
         assert_eq!(refused("ad", Choice::Turn), CallError::NoCallback { name: "ad".into(), node: None, known });
+        let known = vec!["add".into(), "sub".into()];
+        let missing = CallError::NoCallback { name: "ad".into(), node: Some("b".into()), known };
+        assert_eq!(refused("ad", named("b")), missing);
         let (callback, target) = directory.pick("sub", &named("b"), None).unwrap();
         assert_eq!((callback, target.node), (1, 3));
+    }
+
+    #[test]
+    fn what_others_found_lists_who_is_there_too() {
+        let directory = directory();
+        let error = |failure, node: &str| {
+            let error =
+                CallError::<Never>::from_failure(failure, node.into(), "ad", |_| unreachable!("it is no error"));
+            directory.lists_for(error)
+        };
+        let present = vec!["me".into(), "a".into(), "b".into()];
+        assert_eq!(error(Failure::NoNode, "c"), CallError::NoNode { name: "c".into(), present });
+        let missing = |node: &str, known| CallError::NoCallback { name: "ad".into(), node: Some(node.into()), known };
+        assert_eq!(error(Failure::NoCallback, "b"), missing("b", vec!["add".into(), "sub".into()]));
+        assert_eq!(error(Failure::NoCallback, "c"), missing("c", vec![]));
+        assert_eq!(error(Failure::Busy, "b"), CallError::Busy { node: "b".into() });
     }
 
     #[test]

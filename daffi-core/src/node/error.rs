@@ -215,7 +215,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// What a node's failure means to the caller of `callback`.
+    /// What a node's failure means to the caller of `callback`; the directory adds who is there instead.
     pub(crate) fn from_failure(
         failure: Failure,
         node: String,

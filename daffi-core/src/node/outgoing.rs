@@ -428,7 +428,11 @@ impl Outgoing {
             Status::Failure => Err(match Failure::decode(payload) {
                 // The callee's clock may fire first.
                 Failure::Deadline => CallError::Timeout { after: self.began.elapsed() },
-                failure => CallError::from_failure(failure, node(), &self.request.callback, |error| codec.error(error)),
+                failure => {
+                    let callback = &self.request.callback;
+                    let error = CallError::from_failure(failure, node(), callback, |error| codec.error(error));
+                    self.node.directory.borrow().lists_for(error)
+                }
             }),
         }
     }

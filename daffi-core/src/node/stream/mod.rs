@@ -33,6 +33,7 @@ pub use self::{
     source::{Fallible, Feed, Source, fallible},
 };
 use super::{
+    Inner,
     call::options,
     context::Place,
     contract::Stub,
@@ -130,8 +131,14 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
             let cancelled = CancellationToken::new();
             let _guard = cancelled.clone().drop_guard();
             let io = node.runtimes.io.clone();
-            let produced =
-                io.spawn(produce::run(node, request.clone(), scope.clone(), source, options, cancelled.clone()));
+            let produced = io.spawn(produce::run(
+                node.clone(),
+                request.clone(),
+                scope.clone(),
+                source,
+                options,
+                cancelled.clone(),
+            ));
             let given_up = async {
                 match scope {
                     Some(scope) => scope.cancelled.cancelled().await,
@@ -144,7 +151,7 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for StreamCall<T, E> {
                 () = given_up => Err(CallError::Cancelled),
             };
             let produced = span.ends(produced.map_err(CallError::widen))?;
-            let report = StreamReport::of(produced, &request, codec);
+            let report = StreamReport::of(produced, &request, &node, codec);
             span.has_report(&report);
             Ok(report)
         })
@@ -176,7 +183,7 @@ pub struct ReceiverReport<T = (), E = Never> {
 }
 
 impl<T, E> StreamReport<T, E> {
-    fn of(produced: produce::Produced, request: &Request, codec: Codec<T, E>) -> Self {
+    fn of(produced: produce::Produced, request: &Request, producer: &Inner, codec: Codec<T, E>) -> Self {
         let wants_results = request.stub.is_some_and(|stub| stub.signature.kind == Kind::Incoming);
         let receivers = produced.ends.into_iter().map(|(node, end)| {
             let result = match end.failure {
@@ -187,7 +194,9 @@ impl<T, E> StreamReport<T, E> {
                     decoded.map_err(|message| CallError::BadReply { node: node.clone(), message })
                 }
                 Some(failure) => {
-                    Err(CallError::from_failure(failure, node.clone(), &request.callback, |error| codec.error(error)))
+                    let error =
+                        CallError::from_failure(failure, node.clone(), &request.callback, |error| codec.error(error));
+                    Err(producer.directory.borrow().lists_for(error))
                 }
             };
             ReceiverReport { node, delivered: end.delivered, result }

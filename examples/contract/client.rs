@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Oslo: {:?}", forecast("Oslo", 3).await?);
     println!("Rome: {:?}", outlook("Rome".into(), 2).await?);
     match tomorrow("Bern").await {
-        Err(CallError::Mismatch { why, stub, callback }) => {
+        Err(CallError::Mismatch { why, stub: Some(stub), callback }) => {
             println!("Bern was not asked for: {why}");
             println!("  stub     {stub}");
             println!("  callback {callback}");

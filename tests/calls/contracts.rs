@@ -54,7 +54,9 @@ async fn a_wrong_number_of_arguments_is_an_error_before_anything_runs() {
     errors.extend(replies.into_iter().map(|reply| reply.result.unwrap_err()));
     assert_eq!(errors.len(), 5);
     for error in errors {
-        let CallError::Mismatch { why, stub, callback } = &error else { panic!("expected a mismatch, got {error}") };
+        let CallError::Mismatch { why, stub: Some(stub), callback } = &error else {
+            panic!("expected a mismatch, got {error}")
+        };
         assert_eq!(*why, "the numbers of arguments differ");
         assert!(stub.starts_with("`note(key: u64)` at tests/calls/contracts.rs:"), "{stub}");
         let theirs = "`note(key: u64, text: &str)` of node \"server\" at tests/calls/served.rs:";

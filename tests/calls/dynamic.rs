@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use daffi::{CallError, Dynamic, callback, callbacks};
+use daffi::{CallError, Dynamic, Incoming, callback, callbacks};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     common::{Controller, meet},
-    in_a_plain_thread, pair, served,
+    in_a_plain_thread, pair,
+    probe::{Probe, tell},
+    served,
 };
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -72,6 +74,38 @@ async fn errors_are_those_of_any_call() {
 
     let wrong = caller.call("add").arg(1).arg(2).await.unwrap().decode::<String>().unwrap_err();
     assert!(wrong.to_string().starts_with("3 is not of the type that was asked for"), "{wrong}");
+}
+
+#[callback]
+fn lines(key: u64) -> impl Iterator<Item = u64> {
+    tell(key, "lines");
+    std::iter::once(key)
+}
+
+#[callback]
+async fn total(_items: Incoming<u64>) -> u64 {
+    unreachable!("nobody sends a stream")
+}
+
+#[tokio::test]
+async fn what_takes_or_returns_a_stream_is_refused_before_it_runs() {
+    let mut probe = Probe::new();
+    let pair = pair(callbacks![lines, total]).await;
+    let call = |name| pair.caller.call(name).arg(probe.key);
+    let replies = call("lines").broadcast().await.unwrap();
+    let mut refused = vec![
+        call("lines").await.unwrap_err(),
+        call("lines").background().start().await.map(drop).unwrap_err(),
+        call("total").await.unwrap_err(),
+    ];
+    refused.extend(replies.into_iter().map(|reply| reply.result.unwrap_err()));
+    assert_eq!(refused.len(), 4);
+    for error in refused {
+        assert!(matches!(error, CallError::Mismatch { stub: None, .. }), "{error}");
+        assert!(error.to_string().starts_with("a call by name does not fit `"), "{error}");
+        assert!(error.to_string().contains(" a stream"), "{error}");
+    }
+    assert!(probe.told_already().is_empty(), "nothing ran");
 }
 
 #[tokio::test]

@@ -138,11 +138,13 @@ async fn a_call_that_gets_the_other_kind_of_answer_says_so() {
     // It says of itself that it returns a stream, and does not.
     let mut liar: Callback = <serve::echo as Definition>::CALLBACK;
     (liar.name, liar.signature.kind) = ("echo_stream", Kind::Results);
-    let pair = Pair::of([liar, <serve::other as Definition>::CALLBACK]).await;
+    // The other way round.
+    let mut other: Callback = <serve::other as Definition>::CALLBACK;
+    other.signature.kind = Kind::Call;
+    let pair = Pair::of([liar, other]).await;
     let error = ask::echo_stream(1).on(&pair.caller).await.unwrap_err();
     assert!(matches!(&error, CallError::BadReply { message, .. } if message.contains("one result")), "{error:?}");
 
-    // Without a stub nothing is compared beforehand.
     let error = pair.caller.call("other").await.unwrap_err();
     assert!(
         matches!(&error, CallError::BadReply { message, .. } if message.contains("stream of results")),

@@ -59,16 +59,19 @@ pub(crate) fn describe(offer: &Offer, node: &str) -> String {
     format!("`{}` of node {node:?} at {}", offer.signature, offer.location)
 }
 
+/// Compares a call without a stub with an offer: of the callback it only has to know how it is called.
+pub(crate) fn fit_without_stub(offer: &Offer) -> Fit {
+    let misfit = offer.contract.as_ref().and_then(|contract| misfit(Kind::Call, contract.kind));
+    misfit.map_or(Fit::Fits, Fit::Cannot)
+}
+
 fn fit(stub: &Signature, callback: &Contract) -> Fit {
-    match (stub.kind, callback.kind) {
-        // What this version does not know it cannot judge.
-        (Kind::Unknown, _) | (_, Kind::Unknown) => return Fit::Fits,
-        (Kind::Items, Kind::Call | Kind::Incoming) => {}
-        (ours, theirs) if ours == theirs => {}
-        (_, Kind::Results) => return Fit::Cannot("the callback returns a stream of results"),
-        (_, Kind::Incoming) => return Fit::Cannot("the callback takes a stream"),
-        (Kind::Results, _) => return Fit::Cannot("the callback returns one result, and no stream of them"),
-        (_, _) => return Fit::Cannot("the callback is called for each item, and has no result for the whole stream"),
+    // What this version does not know it cannot judge.
+    if stub.kind == Kind::Unknown || callback.kind == Kind::Unknown {
+        return Fit::Fits;
+    }
+    if let Some(why) = misfit(stub.kind, callback.kind) {
+        return Fit::Cannot(why);
     }
     if stub.parameters.len() != callback.parameters.len() {
         return Fit::Cannot("the numbers of arguments differ");
@@ -87,6 +90,18 @@ fn fit(stub: &Signature, callback: &Contract) -> Fit {
         return Fit::Differs("the types of the results");
     }
     Fit::Fits
+}
+
+/// Why a callback of the one kind cannot be called in the way of the other.
+fn misfit(ours: Kind, theirs: Kind) -> Option<&'static str> {
+    match (ours, theirs) {
+        (_, Kind::Unknown) | (Kind::Items, Kind::Call | Kind::Incoming) => None,
+        (ours, theirs) if ours == theirs => None,
+        (_, Kind::Results) => Some("the callback returns a stream of results"),
+        (_, Kind::Incoming) => Some("the callback takes a stream"),
+        (Kind::Results, _) => Some("the callback returns one result, and no stream of them"),
+        (_, _) => Some("the callback is called for each item, and has no result for the whole stream"),
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +142,18 @@ mod tests {
         cannot((Kind::Call, A, "()"), (Kind::Incoming, A, "()"));
         cannot((Kind::Incoming, A, "u8"), (Kind::Call, A, "u8"));
         cannot((Kind::Items, A, "()"), (Kind::Results, A, "()"));
+    }
+
+    #[test]
+    fn without_a_stub_only_the_kind_has_to_agree() {
+        let fits = |kind| {
+            let contract = Some(signature(kind, A, "u8").contract());
+            fit_without_stub(&Offer { contract, ..Offer::default() })
+        };
+        assert_eq!((fits(Kind::Call), fits(Kind::Unknown)), (Fit::Fits, Fit::Fits));
+        assert_eq!(fits(Kind::Results), Fit::Cannot("the callback returns a stream of results"));
+        assert_eq!(fits(Kind::Incoming), Fit::Cannot("the callback takes a stream"));
+        assert_eq!(fit_without_stub(&Offer::default()), Fit::Fits, "a node that tells no contract");
     }
 
     #[test]

@@ -292,10 +292,18 @@ impl Entry {
     }
 }
 
-/// Whether a stub fits a node's callback. What differs is told once.
+/// Whether a stub, or a call without one, fits a node's callback. What differs is told once.
 fn check(stub: Option<&'static Stub>, id: CallbackId, offerer: &Offerer, entry: &Entry) -> Result<(), CallError> {
+    let offered = || entry.offers.iter().find(|offered| offered.id == id).map(|offered| &offered.offer);
+    let misfit = |why, stub, offer| {
+        let callback = contract::describe(offer, &entry.name);
+        Err(CallError::Mismatch { why, stub, callback })
+    };
     let Some(stub) = stub else {
-        return Ok(());
+        return match offered().map(|offer| (offer, contract::fit_without_stub(offer))) {
+            Some((offer, Fit::Cannot(why))) => misfit(why, None, offer),
+            _ => Ok(()),
+        };
     };
     let address = std::ptr::from_ref(stub).addr();
     // A push leaves the list whole.
@@ -303,20 +311,19 @@ fn check(stub: Option<&'static Stub>, id: CallbackId, offerer: &Offerer, entry: 
     if fitting.contains(&address) {
         return Ok(());
     }
-    let Some(Offered { offer, .. }) = entry.offers.iter().find(|offered| offered.id == id) else {
+    let Some(offer) = offered() else {
         return Ok(());
     };
-    let callback = contract::describe(offer, &entry.name);
     match stub.fit(offer) {
         Fit::Fits => {}
         Fit::Differs(what) => {
             tracing::warn!(
                 stub = stub.describe(),
-                callback,
+                callback = contract::describe(offer, &entry.name),
                 "{what} differ; the call is made, since two spellings may mean one type"
             );
         }
-        Fit::Cannot(why) => return Err(CallError::Mismatch { why, stub: stub.describe(), callback }),
+        Fit::Cannot(why) => return misfit(why, Some(stub.describe()), offer),
     }
     fitting.push(address);
     Ok(())

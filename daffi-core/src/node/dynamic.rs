@@ -23,7 +23,8 @@ use super::{
 /// ```
 ///
 /// Awaiting it waits for the result of one node (FG); [`background`](Self::background) and [`broadcast`](Self::broadcast) make
-/// the other kinds of calls of it. Whether the arguments fit, the callback's node finds out: [`CallError::BadArguments`].
+/// the other kinds of calls of it. Whether the arguments fit, the callback's node finds out: [`CallError::BadArguments`]. A callback
+/// that takes or returns a stream cannot be called like this, and is not: [`CallError::Mismatch`].
 #[derive(Debug)]
 #[must_use = "a call does nothing until it is awaited or waited for"]
 pub struct DynamicCall {

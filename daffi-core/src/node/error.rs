@@ -85,13 +85,13 @@ pub enum CallError<E = Never> {
         /// How many may wait.
         waiting: u32,
     },
-    /// The stub does not fit the callback. It was not called.
-    #[error("the stub {stub} does not fit {callback}: {why}")]
+    /// The stub, or the call without one, does not fit the callback. It was not called.
+    #[error("{} does not fit {callback}: {why}", who_calls(.stub))]
     Mismatch {
         /// What does not fit.
         why: &'static str,
-        /// The stub's signature and where it stands.
-        stub: String,
+        /// The stub's signature and where it stands; nothing for a call by name.
+        stub: Option<String>,
         /// The callback's signature, its node, and where it stands.
         callback: String,
     },
@@ -133,8 +133,8 @@ pub enum CallError<E = Never> {
         /// What did not fit.
         message: String,
     },
-    /// The callback's result does not fit the return type of the stub.
-    #[error("the result of node {node:?} does not fit the stub's return type: {message}")]
+    /// The callback's result is not what the call expects: it does not fit the return type of the stub, or is a stream.
+    #[error("the result of node {node:?} is not what the call expects: {message}")]
     BadReply {
         /// The node.
         node: String,
@@ -362,6 +362,10 @@ impl fmt::Debug for JoinError {
 
 fn who_offers_not(node: &Option<String>) -> String {
     node.as_ref().map_or_else(|| "no other node offers".into(), |node| format!("node {node:?} does not offer"))
+}
+
+fn who_calls(stub: &Option<String>) -> String {
+    stub.as_ref().map_or_else(|| "a call by name".into(), |stub| format!("the stub {stub}"))
 }
 
 pub(super) fn list(names: &[String]) -> String {

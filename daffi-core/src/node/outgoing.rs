@@ -438,7 +438,7 @@ impl Outgoing {
     }
 }
 
-/// The callback returns a stream, and the stub does not know. Dropping the stream ends it.
+/// The callback returns a stream, and its node has not said so beforehand. Dropping the stream ends it.
 fn stream_instead<E>(node: String) -> CallError<E> {
-    CallError::BadReply { node, message: "it returns a stream of results, and the stub expects one result".into() }
+    CallError::BadReply { node, message: "it returns a stream of results, and the call expects one result".into() }
 }

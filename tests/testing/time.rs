@@ -1,6 +1,9 @@
 //! A paused clock governs the controller and all nodes.
 
-use std::sync::{LazyLock, Mutex};
+use std::{
+    sync::{LazyLock, Mutex},
+    time::{Duration, SystemTime},
+};
 
 use daffi::{CallError, callback, callbacks, testing::Network};
 use tokio::time::Instant;
@@ -12,6 +15,9 @@ mod period {
 
     #[fetcher(PERIOD)]
     pub async fn note_the_time();
+
+    #[fetcher(PERIOD)]
+    pub async fn double(a: i64) -> i64;
 }
 
 static NOTED: LazyLock<Mutex<Vec<Instant>>> = LazyLock::new(Mutex::default);
@@ -72,6 +78,20 @@ async fn schedules_at_given_times_go_by_the_networks_time_of_day() {
     assert_eq!((schedule.fired(), schedule.last_error()), (4, None));
     let noted: Vec<_> = NOTED.lock().unwrap().iter().map(|at| (*at - start).as_millis()).collect();
     assert_eq!(noted, [0, 0, 1_000, 31_536_000_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_never_comes_is_waited_for_until_the_schedule_is_cancelled() {
+    let net = Network::new().starting_at(SystemTime::UNIX_EPOCH);
+    let _a = server(&net, "a").await;
+    let b = client(&net, &["a"]).await;
+    let never = SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX.unsigned_abs());
+    let soon = SystemTime::UNIX_EPOCH + ms(1_000);
+    let schedule = period::double(1).on(&b).at([never, soon]).start().await.unwrap();
+    net.advance(ms(31_536_000_000) * 5).await;
+    assert_eq!((schedule.fired(), b.schedules().len()), (1, 1));
+    schedule.cancel();
+    tokio::time::timeout(ms(1), schedule.ended()).await.expect("it ends like any other");
 }
 
 #[tokio::test(start_paused = true)]

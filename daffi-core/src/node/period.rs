@@ -48,7 +48,7 @@ impl<T: Send + 'static, E: std::fmt::Display + Send + 'static> PeriodCall<T, E> 
         ScheduledCall { call: self, times: Times::Every(period.max(Duration::from_millis(1))) }
     }
 
-    /// Once at each of these times; those that are past fire at once.
+    /// Once at each of these times; those that are past fire at once. One that is absurdly far away is waited for, as any other.
     pub fn at(self, times: impl IntoIterator<Item = SystemTime>) -> ScheduledCall<T, E> {
         let mut times: Vec<_> = times.into_iter().collect();
         times.sort_unstable();
@@ -123,12 +123,12 @@ impl Schedule {
         self.shared.period
     }
 
-    /// How often it has fired.
+    /// How often it has fired: a firing counts when its call begins, whatever becomes of it. Of these one at most is under way.
     pub fn fired(&self) -> u64 {
         self.shared.fired.load(Ordering::Relaxed)
     }
 
-    /// How many firings failed; [`last_error`](Self::last_error) says why.
+    /// How many firings have ended with an error; [`last_error`](Self::last_error) says why.
     pub fn failed(&self) -> u64 {
         self.shared.failed.load(Ordering::Relaxed)
     }
@@ -223,8 +223,11 @@ async fn run<T, E: std::fmt::Display>(
 ) {
     let began = Instant::now();
     let mut turn = 0;
-    while let Some(next) = times.next(began, &mut turn, shared, clock) {
-        tokio::time::sleep_until(next).await;
+    while let Some(Wake { at, fires }) = times.next(began, &mut turn, shared, clock) {
+        tokio::time::sleep_until(at).await;
+        if !fires {
+            continue;
+        }
         shared.fired.fetch_add(1, Ordering::Relaxed);
         let result = match Outgoing::new(Box::new(request.clone()), Modifier::Period, Place::here()) {
             Ok(outgoing) => outgoing.one(codec).await.map(drop).map_err(|error| error.to_string()),
@@ -238,9 +241,18 @@ async fn run<T, E: std::fmt::Display>(
     }
 }
 
+/// When a schedule wakes up next, and whether it fires then or only looks again.
+struct Wake {
+    at: Instant,
+    fires: bool,
+}
+
+/// How long a schedule sleeps at most before it looks again: one can write down times that no timer reaches.
+const LONGEST_SLEEP: Duration = Duration::from_secs(365 * 86_400);
+
 impl Times {
     /// When to fire next; `None` if never again.
-    fn next(&mut self, began: Instant, turn: &mut u64, shared: &Shared, clock: Clock) -> Option<Instant> {
+    fn next(&mut self, began: Instant, turn: &mut u64, shared: &Shared, clock: Clock) -> Option<Wake> {
         let now = Instant::now();
         match self {
             Self::Every(period) => {
@@ -251,11 +263,16 @@ impl Times {
                 shared.skipped.fetch_add(due.saturating_sub(*turn), Ordering::Relaxed);
                 let this = due.max(*turn);
                 *turn = this + 1;
-                began.checked_add(Duration::from_nanos(this.checked_mul(nanos)?))
+                let at = began.checked_add(Duration::from_nanos(this.checked_mul(nanos)?))?;
+                Some(Wake { at, fires: true })
             }
             Self::At(times) => {
-                let time = times.pop_front()?;
-                Some(now + time.duration_since(clock.now()).unwrap_or_default())
+                let wait = times.front()?.duration_since(clock.now()).unwrap_or_default();
+                let fires = wait <= LONGEST_SLEEP;
+                if fires {
+                    times.pop_front();
+                }
+                Some(Wake { at: now + wait.min(LONGEST_SLEEP), fires })
             }
         }
     }

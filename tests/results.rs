@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "results/drains.rs"]
+mod drains;
 #[path = "results/ends.rs"]
 mod ends;
 #[path = "results/items.rs"]

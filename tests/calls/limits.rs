@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use daffi::{CallError, Retry, callback, callbacks, fetcher};
-use futures_util::future::join_all;
+use daffi::{CallError, Retry, callback, callbacks, fetcher, limits::MAX_CALLS};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 
 use crate::{
     common::soon,
     pair,
-    probe::{Guard, Probe, held},
+    probe::{Guard, Probe, held, tell},
     served,
-    stubs::fg,
+    stubs::{fg, one_way},
 };
 
 /// One runs, two wait.
@@ -51,8 +51,8 @@ async fn so_many_run_so_many_wait_and_the_next_is_refused() {
     let calls = calls!(limited, 4, probe, pair);
     assert_eq!(probe.told().await, "limited began");
     // Which of them is refused is for the network to say.
-    let mut ended = futures_util::stream::FuturesUnordered::from_iter(calls);
-    let refused = soon(futures_util::StreamExt::next(&mut ended)).await.unwrap().unwrap().unwrap_err();
+    let mut ended = FuturesUnordered::from_iter(calls);
+    let refused = soon(ended.next()).await.unwrap().unwrap().unwrap_err();
     assert_eq!(refused, CallError::Full { node: "server".into(), running: 1, waiting: 2 });
     assert!(refused.is_retryable(), "it surely did not run");
     assert!(probe.told_already().is_empty(), "only one runs");
@@ -183,4 +183,46 @@ async fn a_thread_that_cannot_be_stopped_keeps_its_place_and_is_waited_for() {
     soon(stop).await.unwrap();
     let ended = probe.told_already().into_iter().filter(|told| told == "limited is gone").count();
     assert_eq!(ended, 2);
+}
+
+/// Waits until the test lets it go, and tells only that it began.
+#[callback(name = "crowd")]
+async fn crowd_callback(key: u64) {
+    tell(key, "began");
+    held(key).await;
+}
+
+#[fetcher]
+async fn crowd(key: u64);
+
+#[tokio::test]
+async fn a_call_that_waits_for_room_at_its_own_node_never_runs_if_it_is_dropped() {
+    let (mut probe, mut dropped) = (Probe::new(), Probe::new());
+    let pair = pair(callbacks![crowd_callback, served::note, served::add]).await;
+    let caller = &pair.caller;
+    let mut crowds: FuturesUnordered<_> = (0..MAX_CALLS).map(|_| crowd(probe.key).on(caller).into_future()).collect();
+    let all_run = async {
+        for _ in 0..MAX_CALLS {
+            assert_eq!(probe.told().await, "began");
+        }
+    };
+    tokio::select! {
+        () = soon(all_run) => {}
+        ended = crowds.next() => panic!("one has ended: {ended:?}"),
+    }
+
+    let mut waiting = Box::pin(one_way::note(dropped.key, "no room").on(caller).into_future());
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let late = fg::add(1, 2).on(caller).timeout(Duration::from_millis(20)).await;
+    assert!(matches!(late, Err(CallError::Timeout { .. })), "so does any other, up to its timeout: {late:?}");
+    assert!(futures_util::poll!(&mut waiting).is_pending(), "it waits as long as there is no room");
+    drop(waiting);
+
+    probe.open();
+    while let Some(ended) = soon(crowds.next()).await {
+        assert_eq!(ended, Ok(()));
+    }
+    assert_eq!(one_way::note(dropped.key, "there is room").on(caller).await, Ok(()));
+    assert_eq!(dropped.told().await, "there is room");
+    assert!(dropped.told_already().is_empty(), "what was dropped has not run");
 }

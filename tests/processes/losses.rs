@@ -32,6 +32,29 @@ async fn a_call_ends_when_its_receiver_is_killed() {
 }
 
 #[tokio::test]
+async fn a_stream_of_results_ends_when_its_source_is_killed() {
+    limited(async {
+        let mut system = System::new();
+        let mut taker = system.controller("caller", "taker").await;
+        let mut source = system.process("taker", "source").await;
+        taker.ask("wait source").await;
+
+        taker.tell("take-results source").await;
+        taker.says("taking").await;
+        source.kill().await;
+        let killed = Instant::now();
+        let lost = r#"node "source" was lost during the call; its callback may have run"#;
+        assert_eq!(taker.answer().await, lost);
+        assert!(killed.elapsed() < NOTICED, "{:?}", killed.elapsed());
+        // It is gone, and its place is free.
+        let _again = system.process("taker", "source").await;
+        taker.ask("wait source").await;
+        assert_eq!(taker.ask("add 1 2 source").await, "3");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_without_a_receiver_that_is_killed() {
     limited(async {
         let mut system = System::new();

@@ -53,6 +53,12 @@ fn who() -> String {
     NAMED.get().cloned().unwrap_or_default()
 }
 
+/// Without end.
+#[callback]
+fn numbers() -> impl Iterator<Item = u64> {
+    0..
+}
+
 #[callback]
 async fn hang() {
     say("hanging");
@@ -95,12 +101,14 @@ mod fetch {
     pub(super) async fn add(a: i64, b: i64) -> i64;
     #[daffi::fetcher]
     pub(super) async fn hang();
+    #[daffi::fetcher]
+    pub(super) async fn numbers() -> impl futures_util::Stream<Item = u64>;
 }
 
 /// The callbacks that a role offers.
 fn offers(role: &str) -> Vec<Callback> {
     match role {
-        "taker" => callbacks![process_sequence, count_sequence, add, who, hang].into(),
+        "taker" => callbacks![process_sequence, count_sequence, add, who, hang, numbers].into(),
         "victim" => callbacks![victim::process_sequence].into(),
         // What it does not offer, it has in its program all the same.
         "bystander" => callbacks![add, who].into(),
@@ -232,6 +240,23 @@ async fn obey(global: &Global, command: &str) -> String {
             replies.collect::<Vec<_>>().join(" ")
         }
         ["hang", node] => fetch::hang().to(node).await.unwrap_err().to_string(),
+        ["take-results", node] => {
+            let mut numbers = fetch::numbers().to(node).await.unwrap();
+            for expected in 0.. {
+                match numbers.next().await {
+                    Some(Ok(number)) => assert_eq!(number, expected, "out of order"),
+                    Some(Err(error)) => {
+                        assert!(numbers.next().await.is_none(), "an error is the last");
+                        return error.to_string();
+                    }
+                    None => break,
+                }
+                if expected == 100_000 {
+                    say("taking");
+                }
+            }
+            "the numbers have an end".into()
+        }
         ["took"] => TOOK.lock().unwrap().iter().map(i64::to_string).collect::<Vec<_>>().join(" "),
         ["forget"] => {
             TOOK.lock().unwrap().clear();

@@ -307,7 +307,15 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, sync::mpsc, thread, time::Duration};
+    use std::{
+        net::Ipv4Addr,
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+        thread,
+        time::Duration,
+    };
 
     use tokio::{runtime::Builder, sync::oneshot};
 
@@ -332,7 +340,13 @@ mod tests {
 
     /// Two connected ends: what sends frames from the first runtime, and what the second receives.
     async fn connected() -> (tokio::runtime::Handle, FrameSender, mpsc::Receiver<Frame>) {
-        let (near, far) = (runtime(), runtime());
+        let near = runtime();
+        let (sender, received) = connected_from(&near).await;
+        (near, sender, received)
+    }
+
+    async fn connected_from(near: &tokio::runtime::Handle) -> (FrameSender, mpsc::Receiver<Frame>) {
+        let far = runtime();
         let identity = Identity::generate().unwrap();
         let token = JoinToken::generate(identity.fingerprint());
         let (bound, bind) = oneshot::channel();
@@ -354,7 +368,7 @@ mod tests {
             let connection = connector.connect(address, &token, PATIENCE).await.unwrap();
             writer.run(Connection::Quic(connection)).await
         });
-        (near, sender, received)
+        (sender, received)
     }
 
     #[tokio::test]
@@ -400,6 +414,36 @@ mod tests {
             let count = &mut next[(id >> 32) as usize];
             assert_eq!(id & u64::from(u32::MAX), *count);
             *count += 1;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn frames_alone_while_the_runtime_shuts_down_neither_panic_nor_hang() {
+        // Each time the threads are somewhere else.
+        for _ in 0..20 {
+            let near = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let (sender, received) = connected_from(near.handle()).await;
+            let over = Arc::new(AtomicBool::new(false));
+            let threads: Vec<_> = (0..3)
+                .map(|id| {
+                    let (sender, over) = (sender.clone(), over.clone());
+                    thread::spawn(move || {
+                        while !over.load(Ordering::Relaxed) {
+                            sender.send_alone(&Head::Cancel { id }, &[]);
+                        }
+                    })
+                })
+                .collect();
+            received.recv_timeout(PATIENCE).unwrap();
+            tokio::task::spawn_blocking(move || near.shutdown_timeout(PATIENCE)).await.unwrap();
+            sender.send_alone(&Head::Cancel { id: 9 }, &[]);
+            over.store(true, Ordering::Relaxed);
+            for thread in threads {
+                while !thread.is_finished() {
+                    thread::yield_now();
+                }
+                thread.join().expect("whoever sends sees no panic");
+            }
         }
     }
 }

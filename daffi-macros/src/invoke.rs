@@ -77,11 +77,12 @@ fn body(signature: &Signature, of: Option<&Type>, checked: &Checked) -> (TokenSt
         }
     };
     let mut decoded = decoded.into_iter();
+    let context = checked.parameters.context.as_ref();
     let arguments = checked.parameters.order.iter().map(|argument| match argument {
         // There are as many as travel, or the declaration would have been refused.
         Argument::Parameter => decoded.next().unwrap_or_default(),
-        Argument::Context => quote!(::daffi::__private::context()),
-        Argument::ContextRef => quote!(&::daffi::__private::context()),
+        Argument::Context => quote!(::daffi::__private::context::<#context>()),
+        Argument::ContextRef => quote!(&::daffi::__private::context::<#context>()),
     });
     let state = local("state");
     let value = checked.parameters.receiver.then(|| quote!(#state.of::<#of>(),));
@@ -182,7 +183,7 @@ mod tests {
                 }
                 fn __daffi_invoke(_: &::daffi::__private::State, args: &[u8],) -> ::daffi::__private::Outcome {
                     let (arg_0, arg_1,) = __daffi_decode::<i64, i64>(args)?;
-                    let value = add(arg_0, &::daffi::__private::context(), arg_1);
+                    let value = add(arg_0, &::daffi::__private::context::<Context>(), arg_1);
                     ::daffi::__private::reply::<i64>(&value)
                 }
                 ::daffi::__private::Handler::Sync(__daffi_invoke)
@@ -202,7 +203,7 @@ mod tests {
                 ) -> ::daffi::__private::Outcome {
                     let ::daffi::__private::NoArgs {} =
                         ::daffi::__private::decode_args::<::daffi::__private::NoArgs>(&args, 0)?;
-                    <Viewer>::tidy(state.of::<Viewer>(), ::daffi::__private::context()).await;
+                    <Viewer>::tidy(state.of::<Viewer>(), ::daffi::__private::context::<Context>()).await;
                     ::daffi::__private::reply::<()>(&())
                 }
                 fn __daffi_invoke(

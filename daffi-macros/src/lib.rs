@@ -161,7 +161,7 @@ mod words;
 ///
 /// `serve(viewer)` offers them, here as `viewer.show` and `viewer.state`; without the block's `name` (which is its only option) as
 /// `show` and `state`. The type is then a `Service`, for which it has to be `Send`, `Sync` and without lifetimes; it may
-/// have one such block.
+/// have one such block, and others without the attribute.
 ///
 /// # What is not possible
 ///

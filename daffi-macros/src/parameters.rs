@@ -38,6 +38,8 @@ pub(crate) struct Parameters {
     pub(crate) order: Vec<Argument>,
     /// It is called on a value.
     pub(crate) receiver: bool,
+    /// The type of the context, if it takes that: without the `&` if it is lent.
+    pub(crate) context: Option<Type>,
     /// What it is passed ends with the call.
     pub(crate) borrows: bool,
     /// The items of the stream that is the one parameter.
@@ -93,17 +95,20 @@ impl Parameters {
     }
 
     fn take_context(&mut self, side: Side, typed: &PatType, errors: &mut Errors) {
-        let argument = match peel(&typed.ty) {
+        let (argument, ty) = match peel(&typed.ty) {
             Type::Reference(reference) => {
                 if reference.mutability.is_some() {
                     errors.push(&typed.ty, "the context only tells: take `Context` or `&Context`");
                 }
-                Argument::ContextRef
+                (Argument::ContextRef, &*reference.elem)
             }
-            _ => Argument::Context,
+            other => (Argument::Context, other),
         };
+        self.context = Some(ty.clone());
         if side.calls() {
-            errors.push(typed, "the context does not travel: remove the parameter");
+            let message = "the context does not travel: remove the parameter. A type of your own that is called `Context` needs \
+                           another name here";
+            errors.push(typed, message);
         } else if self.order.iter().any(|argument| *argument != Argument::Parameter) {
             errors.push(typed, "a call has one context: remove this parameter");
         }

@@ -196,17 +196,27 @@ impl fmt::Debug for Scope {
     }
 }
 
+/// The type of a parameter that the macros take for the context: they see only its last word.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the context of a call, which is what a parameter of a type called `Context` is",
+    label = "needs another name here",
+    note = "give the type another name, or import it under one: `use {Self} as ..`"
+)]
+pub trait IsContext: From<Context> {}
+
+impl IsContext for Context {}
+
 /// The context of the callback that runs here, for the macros.
 ///
 /// # Panics
 ///
 /// Outside of a callback, where the macros do not ask for it.
-pub fn context() -> Context {
+pub fn context<C: IsContext>() -> C {
     let scope = Scope::current();
     let call = scope.as_ref().and_then(|scope| scope.call.clone());
     // The node runs every handler in the scope of its call.
     let (scope, call) = scope.zip(call).expect("a callback runs in the scope of a call");
-    Context { scope, call }
+    Context { scope, call }.into()
 }
 
 /// Where a call is made: what it inherits, and the node it goes through unless it names one.

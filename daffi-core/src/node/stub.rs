@@ -12,7 +12,7 @@ pub use super::{
     call::{background, broadcast, call, one_way},
     callback::{Callback, CallbackOptions, Definition, Handler, Signature, State},
     client::{Target, aim},
-    context::context,
+    context::{IsContext, context},
     contract::{Returns, ReturnsStream, Stub},
     period::period,
     stream::{Feed, Items, incoming, incoming_bytes, results, results_call, stream},

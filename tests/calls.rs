@@ -9,6 +9,8 @@ mod common;
 mod cancellation;
 #[path = "calls/choosing.rs"]
 mod choosing;
+#[path = "calls/clocks.rs"]
+mod clocks;
 #[path = "calls/contexts.rs"]
 mod contexts;
 #[path = "calls/contracts.rs"]

@@ -72,7 +72,7 @@ impl Context {
 
     /// How much of the caller's time is left; nothing if it has passed, `None` if the caller waits without limit.
     pub fn remaining(&self) -> Option<Duration> {
-        self.call.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.call.deadline.map(|deadline| deadline.saturating_duration_since(self.scope.node.clock.instant()))
     }
 
     /// Whether the caller has lost interest: it dropped the call, its time is over, or it is gone. An async callback is

@@ -169,7 +169,7 @@ impl Drop for Sent {
 impl Outgoing {
     pub(crate) fn new(request: Box<Request>, modifier: Modifier, place: Place) -> Result<Self, CallError> {
         let (node, scope) = place.resolve(request.node.clone())?;
-        let began = Instant::now();
+        let began = node.clock.instant();
         let timeout = request.timeout.or_else(|| modifier.default_timeout(&node));
         let own = timeout.and_then(|timeout| began.checked_add(timeout));
         let deadline = match (own, scope.as_ref().and_then(|scope| scope.deadline)) {
@@ -378,7 +378,7 @@ impl Outgoing {
     }
 
     fn ask(&self, callback: CallbackId) -> Ask {
-        let budget = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let budget = self.deadline.map(|deadline| deadline.saturating_duration_since(self.node.clock.instant()));
         Ask { callback, budget, trace: self.span.trace() }
     }
 
@@ -389,7 +389,7 @@ impl Outgoing {
             biased;
             done = future => Ok(done),
             () = self.given_up() => Err(CallError::Cancelled),
-            () = self.passed() => Err(CallError::Timeout { after: self.began.elapsed() }),
+            () = self.passed() => Err(CallError::Timeout { after: self.waited() }),
         }
     }
 
@@ -414,6 +414,10 @@ impl Outgoing {
         }
     }
 
+    fn waited(&self) -> Duration {
+        self.node.clock.instant().saturating_duration_since(self.began)
+    }
+
     pub(crate) fn decode<T, E>(
         &self,
         node: impl FnOnce() -> String,
@@ -427,7 +431,7 @@ impl Outgoing {
             Status::Error => Err(codec.error(payload).map_or_else(|error| bad(node(), error), CallError::App)),
             Status::Failure => Err(match Failure::decode(payload) {
                 // The callee's clock may fire first.
-                Failure::Deadline => CallError::Timeout { after: self.began.elapsed() },
+                Failure::Deadline => CallError::Timeout { after: self.waited() },
                 failure => {
                     let callback = &self.request.callback;
                     let error = CallError::from_failure(failure, node(), callback, |error| codec.error(error));

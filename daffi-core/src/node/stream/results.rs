@@ -119,7 +119,7 @@ pub struct Results<T, E = Never> {
     span: Option<ClientSpan>,
     over: bool,
     /// Its I/O thread keeps the time of `deadline`.
-    _keeps_time: Arc<Inner>,
+    keeps_time: Arc<Inner>,
 }
 
 impl<T, E> Results<T, E> {
@@ -146,7 +146,7 @@ impl<T, E> Results<T, E> {
             StreamEnded::SourceFailed { message } => CallError::SourceFailed { message, sent: self.items.taken() },
             StreamEnded::ProducerLost => CallError::NodeLost { node },
             StreamEnded::Disconnected => CallError::ControllerLost,
-            StreamEnded::Deadline => CallError::Timeout { after: self.began.elapsed() },
+            StreamEnded::Deadline => CallError::Timeout { after: self.waited() },
             StreamEnded::CallbackFailed { message } => CallError::BadReply { node, message },
             StreamEnded::Cancelled | StreamEnded::OtherReceiverFailed | StreamEnded::CallbackReturned => {
                 CallError::Cancelled
@@ -160,7 +160,11 @@ impl<T, E> Results<T, E> {
             return Some(CallError::Cancelled);
         }
         let passed = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
-        passed.then(|| CallError::Timeout { after: self.began.elapsed() })
+        passed.then(|| CallError::Timeout { after: self.waited() })
+    }
+
+    fn waited(&self) -> Duration {
+        self.keeps_time.clock.instant().saturating_duration_since(self.began)
     }
 
     /// Takes nothing more: the callee is told. Gives back the error that it ends with.
@@ -251,7 +255,7 @@ async fn open<T, E>(outgoing: &Outgoing, codec: Codec<T, E>) -> Result<Results<T
                 busy,
                 span: None,
                 over: false,
-                _keeps_time: outgoing.node.clone(),
+                keeps_time: outgoing.node.clone(),
             })
         }
         Some(Answer::Reply { node, status: Status::Value, .. }) => {

@@ -17,6 +17,9 @@ mod results;
 mod services;
 #[path = "examples/tools.rs"]
 mod tools;
+#[cfg(all(feature = "opentelemetry", unix))]
+#[path = "examples/trace.rs"]
+mod trace;
 
 use programs::{System, run};
 #[cfg(target_os = "linux")]

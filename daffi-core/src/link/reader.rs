@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    transport::{ConnectionLost, RecvStream, StreamLost},
+    transport::{ConnectionLost, GiveUp, RecvStream, StreamLost},
     wire::{Malformed, StreamKind, item_stream::Answer, message},
 };
 
@@ -87,6 +87,11 @@ impl Reader {
     /// [`LinkError`].
     pub async fn answer(&mut self) -> Result<Option<Answer>, LinkError> {
         self.parsed(Answer::take).await
+    }
+
+    /// Tells the peer that no more is wanted.
+    pub fn stop(&mut self, why: GiveUp) {
+        self.stream.stop(why);
     }
 
     /// The stream, and what was read of it and not used.

@@ -108,9 +108,30 @@ pub enum StreamLost {
     /// The receiver wants no more of it.
     #[error("the receiver stopped the stream")]
     Stopped,
+    /// The other side took this one off the stream, because it finished nothing for too long.
+    #[error("the other side took this one off the stream, because it finished nothing for too long")]
+    Stalled,
     /// The whole connection is gone.
     #[error(transparent)]
     Connection(#[from] ConnectionLost),
+}
+
+/// Why one side gives a stream up: the code that goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u32)]
+pub enum GiveUp {
+    /// It wants no more.
+    #[default]
+    Unwanted = 0,
+    /// The other side finished nothing for too long.
+    Stalled = 1,
+}
+
+impl GiveUp {
+    /// What it means to the other side, if it is not that no more is wanted.
+    fn lost(code: u64, unwanted: StreamLost) -> StreamLost {
+        if code == Self::Stalled as u64 { StreamLost::Stalled } else { unwanted }
+    }
 }
 
 /// How many chunks one read takes at most: with datagrams of 64 KiB a burst of 2 MiB, with small ones of 46 KiB.
@@ -285,10 +306,10 @@ impl SendStream {
     }
 
     /// Gives the stream up: the peer's read fails, what was not delivered is dropped.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self, why: GiveUp) {
         match self {
-            Self::Quic(stream) => drop(stream.reset(0u32.into())),
-            Self::Memory(stream) => stream.reset(),
+            Self::Quic(stream) => drop(stream.reset((why as u32).into())),
+            Self::Memory(stream) => stream.reset(why),
         }
     }
 
@@ -313,7 +334,7 @@ impl Drop for SendStream {
         if let Self::Quic(stream) = self
             && stream.finish().is_ok()
         {
-            drop(stream.reset(0u32.into()));
+            drop(stream.reset((GiveUp::Unwanted as u32).into()));
         }
     }
 }
@@ -349,10 +370,10 @@ impl RecvStream {
     }
 
     /// Tells the peer that no more is wanted.
-    pub fn stop(&mut self) {
+    pub fn stop(&mut self, why: GiveUp) {
         match self {
-            Self::Quic(stream) => drop(stream.stop(0u32.into())),
-            Self::Memory(stream) => stream.stop(),
+            Self::Quic(stream) => drop(stream.stop((why as u32).into())),
+            Self::Memory(stream) => stream.stop(why),
         }
     }
 }

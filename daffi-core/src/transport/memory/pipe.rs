@@ -17,7 +17,7 @@ use super::{
     lock,
     path::{PACKET, Path},
 };
-use crate::transport::{ConnectionLost, READ_CHUNKS, StreamLost};
+use crate::transport::{ConnectionLost, GiveUp, READ_CHUNKS, StreamLost};
 
 /// How much a stream holds between its two ends, like QUIC's stream window.
 const STREAM_WINDOW: usize = 1 << 20;
@@ -43,6 +43,9 @@ struct State {
     /// What the reader tells the writer: that it wants no more, that it has read to the end.
     stopped: Word,
     drained: Word,
+    /// Why the writer has reset it, and why the reader has stopped it.
+    why_reset: GiveUp,
+    why_stopped: GiveUp,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,8 @@ pub(super) fn ends(path: &Path, chance: Rng, sender: &Gone, receiver: &Gone) -> 
         reset: Word::Unsaid,
         stopped: Word::Unsaid,
         drained: Word::Unsaid,
+        why_reset: GiveUp::Unwanted,
+        why_stopped: GiveUp::Unwanted,
     };
     let (readable, writable) = (Notify::new(), Notify::new());
     let pipe = Arc::new(Pipe { path: path.clone(), state: state.into(), readable, writable });
@@ -96,7 +101,7 @@ impl SendStream {
                         return Err(lost.clone().into());
                     }
                     if state.stopped.is_heard(&pipe.path) {
-                        return Err(StreamLost::Stopped);
+                        return Err(state.stopped());
                     }
                     let room = STREAM_WINDOW.saturating_sub(state.held).min(chunk.len());
                     if room > 0 {
@@ -127,9 +132,10 @@ impl SendStream {
         }
     }
 
-    pub(in crate::transport) fn reset(&mut self) {
+    pub(in crate::transport) fn reset(&mut self, why: GiveUp) {
         let mut state = lock(&self.pipe.state);
         if !state.finished && !state.reset.is_said() {
+            state.why_reset = why;
             state.reset = state.say(&self.pipe.path);
             self.pipe.readable.notify_one();
         }
@@ -150,7 +156,7 @@ impl SendStream {
                     return Err(lost.clone().into());
                 }
                 if state.stopped.is_heard(&pipe.path) {
-                    return Err(StreamLost::Stopped);
+                    return Err(state.stopped());
                 }
                 if state.reset.is_said() {
                     return Err(StreamLost::Reset);
@@ -169,7 +175,7 @@ impl SendStream {
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        self.reset();
+        self.reset(GiveUp::Unwanted);
     }
 }
 
@@ -191,7 +197,7 @@ impl RecvStream {
                     return Err(lost.clone().into());
                 }
                 if state.reset.is_heard(&pipe.path) {
-                    return Err(StreamLost::Reset);
+                    return Err(GiveUp::lost(state.why_reset as u64, StreamLost::Reset));
                 }
                 if state.take(&pipe.path, into) {
                     pipe.writable.notify_one();
@@ -217,10 +223,11 @@ impl RecvStream {
         }
     }
 
-    pub(in crate::transport) fn stop(&mut self) {
+    pub(in crate::transport) fn stop(&mut self, why: GiveUp) {
         let mut state = lock(&self.pipe.state);
         // Of what has been read to the end there is nothing to refuse.
         if !state.stopped.is_said() && !state.drained.is_said() {
+            state.why_stopped = why;
             state.stopped = state.say(&self.pipe.path);
             self.pipe.writable.notify_one();
         }
@@ -229,11 +236,16 @@ impl RecvStream {
 
 impl Drop for RecvStream {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(GiveUp::Unwanted);
     }
 }
 
 impl State {
+    /// What the writer hears of the reader's stop.
+    fn stopped(&self) -> StreamLost {
+        GiveUp::lost(self.why_stopped as u64, StreamLost::Stopped)
+    }
+
     fn send(&mut self, path: &Path, sent: Sent) {
         if let Some(arrival) = path.send(&mut self.chance) {
             self.sent.push_back((arrival, sent));
@@ -322,7 +334,7 @@ mod tests {
         assert_eq!(stopped.settled().await, Err(StreamLost::Stopped));
 
         let mut reset = near.open_uni().unwrap();
-        reset.reset();
+        reset.reset(GiveUp::Unwanted);
         assert_eq!(reset.settled().await, Err(StreamLost::Reset));
 
         let mut lost = near.open_uni().unwrap();

@@ -29,7 +29,7 @@ use self::{
     runtime::AssistedRuntime,
 };
 use super::{
-    CloseCode, ConnectionLost, Identity, JoinToken, RecvStream, SendStream, StreamLost, identity::SERVER_NAME,
+    CloseCode, ConnectionLost, GiveUp, Identity, JoinToken, RecvStream, SendStream, StreamLost, identity::SERVER_NAME,
 };
 use crate::wire::limits;
 
@@ -333,7 +333,7 @@ pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost 
 pub(super) fn settled(end: Result<Option<VarInt>, quinn::StoppedError>) -> Result<(), StreamLost> {
     match end {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(StreamLost::Stopped),
+        Ok(Some(code)) => Err(GiveUp::lost(code.into_inner(), StreamLost::Stopped)),
         Err(quinn::StoppedError::ConnectionLost(error)) => Err(connection_lost(&error).into()),
         Err(quinn::StoppedError::ZeroRttRejected) => Err(StreamLost::Reset),
     }
@@ -342,7 +342,7 @@ pub(super) fn settled(end: Result<Option<VarInt>, quinn::StoppedError>) -> Resul
 pub(super) fn write_lost(error: &quinn::WriteError) -> StreamLost {
     match error {
         quinn::WriteError::ConnectionLost(error) => connection_lost(error).into(),
-        quinn::WriteError::Stopped(_) => StreamLost::Stopped,
+        quinn::WriteError::Stopped(code) => GiveUp::lost(code.into_inner(), StreamLost::Stopped),
         quinn::WriteError::ClosedStream | quinn::WriteError::ZeroRttRejected => StreamLost::Reset,
     }
 }
@@ -350,7 +350,7 @@ pub(super) fn write_lost(error: &quinn::WriteError) -> StreamLost {
 pub(super) fn read_lost(error: &quinn::ReadError) -> StreamLost {
     match error {
         quinn::ReadError::ConnectionLost(error) => connection_lost(error).into(),
-        quinn::ReadError::Reset(_) => StreamLost::Reset,
+        quinn::ReadError::Reset(code) => GiveUp::lost(code.into_inner(), StreamLost::Reset),
         quinn::ReadError::ClosedStream | quinn::ReadError::IllegalOrderedRead | quinn::ReadError::ZeroRttRejected => {
             StreamLost::Stopped
         }

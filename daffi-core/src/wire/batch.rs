@@ -4,13 +4,20 @@
 //! they are known only when the batch is closed; a reader takes any width.
 //!
 //! A router cuts the bytes of an item stream into batches ([`Cutter`]) by their headers alone, and passes the very pieces
-//! on in which they came, so a batch is copied nowhere between the producer's socket and the receiver's.
+//! on in which they came, so a batch is copied nowhere between the producer's socket and the receiver's. For a receiver that is not to
+//! get all of a batch's items it cuts some off ([`Batch::cut`]): the numbers of the others stay, so a gap in them is what is missing.
 
 use std::{collections::VecDeque, ops::Range};
 
 use bytes::{Buf, Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Malformed, credit::Credit, limits, message, varint};
+use super::{
+    Malformed,
+    credit::Credit,
+    item_stream::{Newcomers, StreamEnd},
+    limits, message, varint,
+};
 
 /// The width of the header as this crate writes it: body length, first sequence number, count, flags, sender time.
 const HEADER: usize = 4 + 8 + 4 + 1 + 8;
@@ -21,8 +28,37 @@ const ITEM_HEADER: usize = 4;
 /// The largest batch body: one item of the largest size.
 const MAX_BODY: u64 = (limits::MAX_PAYLOAD + limits::MAX_HEAD) as u64;
 
-/// The flag of the batch that ends a stream: its body is a [`StreamEnd`](super::item_stream::StreamEnd).
-const END: u8 = 1;
+/// What a batch carries: its flags. They exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Carries {
+    /// Items, with each of which a receiver can begin.
+    Items = 0,
+    /// The end of the stream: a [`StreamEnd`](super::item_stream::StreamEnd), and no item.
+    End = 1,
+    /// Items that mean something only to who has those before them, back to the last of [`Items`](Self::Items).
+    Dependents = 2,
+    /// Nodes that are to get the stream from here on: [`Newcomers`](super::item_stream::Newcomers), and no item. From the producer to
+    /// the controller alone.
+    Newcomers = 3,
+}
+
+impl Carries {
+    const fn from_byte(byte: u8) -> Result<Self, Malformed> {
+        match byte {
+            0 => Ok(Self::Items),
+            1 => Ok(Self::End),
+            2 => Ok(Self::Dependents),
+            3 => Ok(Self::Newcomers),
+            _ => Err(Malformed("a batch that carries something unknown")),
+        }
+    }
+
+    /// Whether it carries items.
+    pub const fn has_items(self) -> bool {
+        matches!(self, Self::Items | Self::Dependents)
+    }
+}
 
 /// What stands in front of a batch's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +69,8 @@ pub struct Header {
     pub first: u64,
     /// How many items there are.
     pub count: u32,
-    /// Whether this ends the stream.
-    pub end: bool,
+    /// What there is.
+    pub carries: Carries,
     /// When the batch was closed: microseconds of the sender's wall clock since 1970.
     pub sent_at: u64,
 }
@@ -44,7 +80,7 @@ impl Header {
         varint::write_padded(u64::from(self.body), &mut out[..4]);
         varint::write_padded(self.first, &mut out[4..12]);
         varint::write_padded(u64::from(self.count), &mut out[12..16]);
-        out[16] = if self.end { END } else { 0 };
+        out[16] = self.carries as u8;
         varint::write_padded(self.sent_at.min(varint::MAX), &mut out[17..25]);
     }
 
@@ -65,12 +101,23 @@ impl Header {
         if body > MAX_BODY {
             return Err(Malformed("a batch above the limit"));
         }
+        let carries = Carries::from_byte(*flags)?;
         // Every item has at least one byte of length.
-        if count > body || (*flags & END != 0 && count != 0) {
+        if count > body || (!carries.has_items() && count != 0) {
             return Err(Malformed("a batch with an impossible count"));
         }
         *input = rest;
-        Ok(Some(Self { body: body as u32, first, count: count as u32, end: flags & END != 0, sent_at }))
+        Ok(Some(Self { body: body as u32, first, count: count as u32, carries, sent_at }))
+    }
+
+    /// Whether this ends the stream.
+    pub const fn is_end(&self) -> bool {
+        matches!(self.carries, Carries::End)
+    }
+
+    /// The number of the first item after these.
+    pub const fn next(&self) -> u64 {
+        self.first.saturating_add(self.count as u64)
     }
 }
 
@@ -79,11 +126,12 @@ impl Header {
 pub struct Builder {
     buffer: Vec<u8>,
     count: u32,
+    dependents: bool,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { buffer: vec![0; HEADER], count: 0 }
+        Self { buffer: vec![0; HEADER], count: 0, dependents: false }
     }
 }
 
@@ -106,6 +154,21 @@ impl Builder {
         tail.keep = true;
         self.count += 1;
         Ok(())
+    }
+
+    /// Says of the items that follow whether they depend on those before them. A batch has items of one kind only.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, if there are items of the other kind.
+    pub const fn set_dependents(&mut self, dependents: bool) {
+        debug_assert!(self.count == 0 || self.dependents == dependents, "close the batch before");
+        self.dependents = dependents;
+    }
+
+    /// Whether an item of this kind has to go into another batch.
+    pub const fn is_unfit(&self, dependent: bool) -> bool {
+        self.count > 0 && self.dependents != dependent
     }
 
     /// How many items there are.
@@ -131,7 +194,8 @@ impl Builder {
         next.resize(HEADER, 0);
         let mut buffer = std::mem::replace(&mut self.buffer, next);
         let count = std::mem::take(&mut self.count);
-        let header = Header { body: (buffer.len() - HEADER) as u32, first, count, end: false, sent_at };
+        let carries = if self.dependents { Carries::Dependents } else { Carries::Items };
+        let header = Header { body: (buffer.len() - HEADER) as u32, first, count, carries, sent_at };
         header.write(&mut buffer);
         Batch { header, pieces: vec![buffer.into()] }
     }
@@ -170,10 +234,19 @@ pub struct Batch {
 
 impl Batch {
     /// The batch that ends a stream of `first` items, and says how.
-    pub fn end(end: &super::item_stream::StreamEnd, first: u64, sent_at: u64) -> Self {
+    pub fn end(end: &StreamEnd, first: u64, sent_at: u64) -> Self {
+        Self::of_message(end, Carries::End, first, sent_at)
+    }
+
+    /// The batch that lets nodes have the stream after `first` items.
+    pub fn newcomers(newcomers: &Newcomers, first: u64, sent_at: u64) -> Self {
+        Self::of_message(newcomers, Carries::Newcomers, first, sent_at)
+    }
+
+    fn of_message(said: &impl Serialize, carries: Carries, first: u64, sent_at: u64) -> Self {
         let mut buffer = vec![0; HEADER];
-        message::put(end, &mut buffer);
-        let header = Header { body: (buffer.len() - HEADER) as u32, first, count: 0, end: true, sent_at };
+        message::put(said, &mut buffer);
+        let header = Header { body: (buffer.len() - HEADER) as u32, first, count: 0, carries, sent_at };
         header.write(&mut buffer);
         Self { header, pieces: vec![buffer.into()] }
     }
@@ -208,12 +281,64 @@ impl Batch {
     /// # Errors
     ///
     /// [`Malformed`] if the body does not decode.
-    pub fn stream_end(&self) -> Result<Option<super::item_stream::StreamEnd>, Malformed> {
-        if !self.header.end {
+    pub fn stream_end(&self) -> Result<Option<StreamEnd>, Malformed> {
+        self.message(Carries::End)
+    }
+
+    /// Who is to get the stream from here on, if this batch says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if the body does not decode.
+    pub fn stream_newcomers(&self) -> Result<Option<Newcomers>, Malformed> {
+        self.message(Carries::Newcomers)
+    }
+
+    fn message<M: DeserializeOwned>(&self, carries: Carries) -> Result<Option<M>, Malformed> {
+        if self.header.carries != carries {
             return Ok(None);
         }
         let body = self.body()?;
-        message::take(&mut &*body)?.ok_or(Malformed("a stream's end that is cut off")).map(Some)
+        message::take(&mut &*body)?.ok_or(Malformed("a stream's message that is cut off")).map(Some)
+    }
+
+    /// The batch of the items in this range alone, counted from the first; they share the memory, and keep their numbers. An item
+    /// outside of it costs a look at its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if the batch has not the items that its header says, as far as can be seen from their lengths.
+    pub fn cut(&self, range: Range<u32>) -> Result<Self, Malformed> {
+        debug_assert!(range.start <= range.end && range.end <= self.header.count, "the items are there");
+        if range == (0..self.header.count) {
+            return Ok(self.clone());
+        }
+        let mut walk = Walk { pieces: &self.pieces, offset: 0 };
+        // The header, whatever its width.
+        for _ in 0..3 {
+            walk.integer()?;
+        }
+        walk.skip(1)?;
+        walk.integer()?;
+        for _ in 0..range.start {
+            walk.item()?;
+        }
+        let mut rest = walk.clone();
+        let mut length = 0;
+        for _ in range.clone() {
+            length += rest.item()?;
+        }
+        let mut head = vec![0; HEADER];
+        let header = Header {
+            body: u32::try_from(length).map_err(|_| Malformed("an item that is cut off"))?,
+            first: self.header.first.saturating_add(u64::from(range.start)),
+            count: range.end - range.start,
+            ..self.header
+        };
+        header.write(&mut head);
+        let mut pieces = vec![head.into()];
+        walk.take(length, &mut pieces);
+        Ok(Self { header, pieces })
     }
 
     fn body(&self) -> Result<Bytes, Malformed> {
@@ -230,6 +355,79 @@ impl Batch {
         let consumed = whole.len() - input.len();
         whole.advance(consumed);
         Ok(whole)
+    }
+}
+
+/// A place in the pieces of a batch.
+#[derive(Clone)]
+struct Walk<'a> {
+    pieces: &'a [Bytes],
+    /// Within the first piece.
+    offset: usize,
+}
+
+impl Walk<'_> {
+    /// Goes past an item; how many bytes that was.
+    fn item(&mut self) -> Result<usize, Malformed> {
+        let (width, length) = self.integer()?;
+        let length = usize::try_from(length).map_err(|_| Malformed("an item that is cut off"))?;
+        self.skip(length)?;
+        Ok(width + length)
+    }
+
+    /// Goes past an integer: its width and its value.
+    fn integer(&mut self) -> Result<(usize, u64), Malformed> {
+        let mut bytes = [0; 8];
+        bytes[0] = self.byte()?;
+        let width = varint::width(bytes[0]);
+        for byte in &mut bytes[1..width] {
+            *byte = self.byte()?;
+        }
+        Ok((width, varint::expect(&mut &bytes[..width])?))
+    }
+
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        loop {
+            let Some((first, others)) = self.pieces.split_first() else {
+                return Err(Malformed("a batch that is cut off"));
+            };
+            if let Some(byte) = first.get(self.offset) {
+                self.offset += 1;
+                return Ok(*byte);
+            }
+            (self.pieces, self.offset) = (others, 0);
+        }
+    }
+
+    fn skip(&mut self, mut count: usize) -> Result<(), Malformed> {
+        while count > 0 {
+            let Some((first, others)) = self.pieces.split_first() else {
+                return Err(Malformed("an item that is cut off"));
+            };
+            let left = first.len() - self.offset;
+            if count < left {
+                self.offset += count;
+                return Ok(());
+            }
+            count -= left;
+            (self.pieces, self.offset) = (others, 0);
+        }
+        Ok(())
+    }
+
+    /// Appends the next bytes, which are known to be there.
+    fn take(&self, mut count: usize, into: &mut Vec<Bytes>) {
+        let mut offset = self.offset;
+        for piece in self.pieces {
+            let taken = count.min(piece.len() - offset);
+            if taken > 0 {
+                into.push(piece.slice(offset..offset + taken));
+            }
+            (count, offset) = (count - taken, 0);
+            if count == 0 {
+                return;
+            }
+        }
     }
 }
 
@@ -358,7 +556,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::item_stream::StreamEnd;
 
     fn encode(items: &[Vec<u8>], per_batch: usize) -> Vec<u8> {
         let (mut out, mut first, mut builder) = (Vec::new(), 0, Builder::default());
@@ -411,6 +608,35 @@ mod tests {
             prop_assert_eq!(got, items);
         }
 
+        /// Whatever is cut out of a batch, in whatever pieces it came: those items, with their numbers, and no others.
+        #[test]
+        fn a_cut_batch_has_the_items_of_the_range(
+            items in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..30),
+            size in 1usize..150, ends in any::<(prop::sample::Index, prop::sample::Index)>(),
+        ) {
+            let mut rest = Bytes::from(encode(&items, items.len()));
+            let mut cutter = Cutter::default();
+            while !rest.is_empty() {
+                cutter.push(rest.split_to(size.min(rest.len())));
+            }
+            let whole = cutter.next_batch().unwrap().unwrap();
+            let (a, b) = (ends.0.index(items.len() + 1), ends.1.index(items.len() + 1));
+            let range = a.min(b)..a.max(b);
+            let part = whole.cut(range.start as u32..range.end as u32).unwrap();
+            prop_assert_eq!(part.header().first, range.start as u64);
+            prop_assert_eq!((part.header().next(), part.header().sent_at), (range.end as u64, 5));
+            // As it reads on the other side of the next hop.
+            let mut cutter = Cutter::default();
+            part.pieces().iter().for_each(|piece| cutter.push(piece.clone()));
+            let read = cutter.next_batch().unwrap().unwrap();
+            prop_assert_eq!(read.cost(), part.cost());
+            let (mut taken, mut got) = (read.items().unwrap(), Vec::new());
+            while let Some(item) = taken.next_item().unwrap() {
+                got.push(item.to_vec());
+            }
+            prop_assert_eq!(&got[..], &items[range]);
+        }
+
         #[test]
         fn mutated_streams_never_panic(
             items in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20),
@@ -424,7 +650,11 @@ mod tests {
             let mut cutter = Cutter::default();
             cutter.push(bytes.into());
             while let Ok(Some(batch)) = cutter.next_batch() {
-                let _ = batch.stream_end();
+                let _ = (batch.stream_end(), batch.stream_newcomers());
+                let count = batch.header().count;
+                if count > 0 {
+                    let _ = (batch.cut(count / 2..count), batch.cut(0..count / 2));
+                }
                 if let Ok(mut items) = batch.items() {
                     while let Ok(Some(_)) = items.next_item() {}
                 }
@@ -454,7 +684,7 @@ mod tests {
     #[test]
     fn a_huge_batch_is_refused_before_its_bytes_come() {
         let mut header = vec![0; HEADER];
-        Header { body: (1 << 30) - 1, first: 0, count: 1, end: false, sent_at: 0 }.write(&mut header);
+        Header { body: (1 << 30) - 1, first: 0, count: 1, carries: Carries::Items, sent_at: 0 }.write(&mut header);
         let mut cutter = Cutter::default();
         cutter.push(header.into());
         assert!(cutter.next_batch().is_err());

@@ -117,6 +117,7 @@ mod tests {
                 parameters: vec![Parameter { name: "a".into(), ty: "i64".into() }],
                 result: "i64".into(),
             }),
+            lossless: true,
         }
     }
 

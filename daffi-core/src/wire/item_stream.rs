@@ -8,6 +8,8 @@
 //! A callback that returns a stream of results answers its call with an item stream of its own, to the caller alone. Each item is
 //! a [`result`].
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -30,6 +32,12 @@ pub struct StreamRequest {
     /// of the stream is the cancellation of the call.
     #[serde(default)]
     pub answers: Option<CallId>,
+    /// How many items may wait for a receiver that is slow, before older ones go; nothing if none may.
+    #[serde(default)]
+    pub keep: Option<NonZeroU32>,
+    /// The stream takes in [`Newcomers`], and lasts until its source ends, whoever is there.
+    #[serde(default)]
+    pub live: bool,
 }
 
 /// The header of a stream on its way to a receiver.
@@ -49,6 +57,19 @@ pub struct StreamOffer {
     /// not for a callback of its.
     #[serde(default)]
     pub answers: Option<CallId>,
+    /// The receiver is to tell of each batch that it is through with: [`Answer::Pace`].
+    #[serde(default)]
+    pub paced: bool,
+    /// The stream has begun without it: its first item is the first that comes, whatever its number.
+    #[serde(default)]
+    pub late: bool,
+}
+
+/// Nodes that are to get a stream that has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newcomers {
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
 }
 
 /// How a stream ended at its source.
@@ -81,6 +102,12 @@ pub struct ReceiverEnd {
     pub node: NodeId,
     /// How many items its callback returned from, without an error, or took.
     pub delivered: u64,
+    /// The number of the first item that was for it; filled in by the controller.
+    #[serde(default)]
+    pub first: u64,
+    /// How many items from there on it was too slow for; filled in by the controller.
+    #[serde(default)]
+    pub dropped: u64,
     /// What a callback returned that takes the whole stream, encoded.
     #[serde(default, with = "serde_bytes")]
     pub value: Option<Vec<u8>>,
@@ -96,10 +123,26 @@ pub enum Answer {
     Grant(Credit),
     /// A receiver is through with the stream. Towards the producer there is one for each receiver.
     Ended(ReceiverEnd),
+    /// From a receiver that is paced: it grants so much, because it is through with another batch.
+    Pace {
+        /// What the sender may send, as in [`Grant`](Self::Grant).
+        grant: Credit,
+        /// How long the batch was there before it was finished, in microseconds.
+        held_micros: u64,
+    },
+    /// Towards the producer: so many items in all went for this receiver, which is too slow for them.
+    Dropped {
+        /// The receiver.
+        node: NodeId,
+        /// How many, since the stream began.
+        items: u64,
+    },
 }
 
 const GRANT: u8 = 0;
 const ENDED: u8 = 1;
+const PACE: u8 = 2;
+const DROPPED: u8 = 3;
 
 impl Answer {
     /// Appends the answer to `out`.
@@ -113,6 +156,17 @@ impl Answer {
             Self::Ended(end) => {
                 out.push(ENDED);
                 message::put(end, out);
+            }
+            Self::Pace { grant, held_micros } => {
+                out.push(PACE);
+                varint::put(grant.items, out);
+                varint::put(grant.bytes, out);
+                varint::put(*held_micros, out);
+            }
+            Self::Dropped { node, items } => {
+                out.push(DROPPED);
+                varint::put(u64::from(*node), out);
+                varint::put(*items, out);
             }
         }
     }
@@ -132,6 +186,19 @@ impl Answer {
                 _ => None,
             },
             ENDED => message::take(&mut rest)?.map(Self::Ended),
+            PACE => match (varint::take(&mut rest), varint::take(&mut rest), varint::take(&mut rest)) {
+                (Some(items), Some(bytes), Some(held_micros)) => {
+                    Some(Self::Pace { grant: Credit { items, bytes }, held_micros })
+                }
+                _ => None,
+            },
+            DROPPED => match (varint::take(&mut rest), varint::take(&mut rest)) {
+                (Some(node), Some(items)) => {
+                    let node = NodeId::try_from(node).map_err(|_| Malformed("an id out of range"))?;
+                    Some(Self::Dropped { node, items })
+                }
+                _ => None,
+            },
             _ => return Err(Malformed("unknown kind of answer")),
         };
         if answer.is_some() {
@@ -179,8 +246,11 @@ mod tests {
             (any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(node, delivered, failed)| {
                 let failure = failed.then(|| Failure::App { error: vec![1, 2, 3] });
                 let value = (!failed).then(|| vec![4, 5]);
-                Answer::Ended(ReceiverEnd { node, delivered, value, failure })
+                Answer::Ended(ReceiverEnd { node, delivered, first: 3, dropped: delivered / 2, value, failure })
             }),
+            (0u64..1 << 53, 0u64..1 << 53, 0u64..1 << 53)
+                .prop_map(|(items, bytes, held_micros)| Answer::Pace { grant: Credit { items, bytes }, held_micros }),
+            (any::<u32>(), 0u64..1 << 53).prop_map(|(node, items)| Answer::Dropped { node, items }),
         ]
     }
 
@@ -199,6 +269,7 @@ mod tests {
             let _ = Answer::take(&mut bytes.as_slice());
             let _ = message::take::<StreamRequest>(&mut bytes.as_slice());
             let _ = message::take::<StreamOffer>(&mut bytes.as_slice());
+            let _ = message::take::<Newcomers>(&mut bytes.as_slice());
         }
     }
 }

@@ -63,5 +63,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_millis(1_250);
 /// How long a call waits for its result unless it says otherwise.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a lossless receiver may finish no item while items wait for it, before it leaves that stream.
+/// How often it is told, at either end, how many items a receiver was too slow for: often enough to show it to people.
+pub const TELL_DROPPED: Duration = Duration::from_millis(250);
+
+/// How long a receiver may finish no item while items wait for it, before it leaves that stream.
 pub const STALL: Duration = Duration::from_secs(10);

@@ -24,7 +24,9 @@ pub mod limits;
 pub mod message;
 pub mod name;
 pub mod offer;
+pub mod pace;
 pub mod preamble;
+pub mod queue;
 pub mod trace;
 pub mod varint;
 

@@ -16,6 +16,9 @@ pub struct Offer {
     /// What its callers have to agree with, if the node tells.
     #[serde(default)]
     pub contract: Option<Contract>,
+    /// It has to have all items of a stream, however slow it is.
+    #[serde(default)]
+    pub lossless: bool,
 }
 
 /// The fingerprint of a signature: what both sides of a call have to agree on. The types are spelled in a normal form, so that a

@@ -18,6 +18,11 @@ pub const fn size(value: u64) -> usize {
     }
 }
 
+/// How many bytes an integer has that begins with this one.
+pub const fn width(first: u8) -> usize {
+    1 << (first >> 6)
+}
+
 /// Appends `value` in its shortest form. Values above [`MAX`] are clamped to it: no id or length of ours comes near.
 pub fn put(value: u64, out: &mut Vec<u8>) {
     let value = value.min(MAX);
@@ -51,7 +56,7 @@ pub fn write_padded(value: u64, slot: &mut [u8]) {
 /// Takes one integer off the front of `input`; `None` if more bytes are needed, and then `input` is as it was.
 pub fn take(input: &mut &[u8]) -> Option<u64> {
     let first = *input.first()?;
-    let length = 1usize << (first >> 6);
+    let length = width(first);
     let bytes = input.get(..length)?;
     let mut value = u64::from(first & 0x3f);
     for byte in &bytes[1..] {

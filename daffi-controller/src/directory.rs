@@ -84,6 +84,12 @@ impl Directory {
         self.entries.get(&node).map(|entry| entry.callbacks.contains(&callback))
     }
 
+    /// Whether a node has to have all items of a stream of this callback.
+    pub(crate) fn is_lossless(&self, node: NodeId, callback: CallbackId) -> bool {
+        let offers = self.entries.get(&node).into_iter().flat_map(|entry| &entry.member.offers);
+        offers.into_iter().any(|offered| offered.id == callback && offered.offer.lossless)
+    }
+
     /// Everybody, in the order in which they joined: calls in turn begin with the first, in every run.
     pub(crate) fn members(&self) -> Vec<Member> {
         let mut members: Vec<_> = self.entries.values().map(|entry| entry.member.clone()).collect();

@@ -130,14 +130,17 @@ impl Hub {
         Ok(())
     }
 
-    /// The way to a node for a stream of this callback, or why there is none.
-    pub(crate) fn receiver(&self, node: NodeId, callback: CallbackId) -> Result<NodeLink, Failure> {
+    /// The way to a node for a stream of this callback, and whether it has to have all items; or why there is none.
+    pub(crate) fn receiver(&self, node: NodeId, callback: CallbackId) -> Result<(NodeLink, bool), Failure> {
         let state = self.lock();
         if state.draining {
             return Err(Failure::Stopping);
         }
         match state.directory.offers(node, callback) {
-            Some(true) => self.link(node).ok_or(Failure::NoNode),
+            Some(true) => {
+                let lossless = state.directory.is_lossless(node, callback);
+                self.link(node).map(|link| (link, lossless)).ok_or(Failure::NoNode)
+            }
             Some(false) => Err(Failure::NoCallback),
             None => Err(Failure::NoNode),
         }

@@ -44,6 +44,8 @@ pub struct CallbackOptions {
     pub no_cancel: bool,
     /// How many may run at a time, and how many may wait.
     pub limit: Option<(u32, u32)>,
+    /// Has to have all items of a stream, however slow it is.
+    pub lossless: bool,
 }
 
 /// How to run a callback.
@@ -128,6 +130,7 @@ impl Callback {
             signature: self.signature.text.to_owned(),
             location: self.location(),
             contract: Some(self.signature.contract()),
+            lossless: self.options.lossless,
         }
     }
 }

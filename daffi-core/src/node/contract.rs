@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{callback::Signature, error::Never};
+use super::{callback::Signature, error::Never, stream::OnSlow};
 use crate::wire::offer::{Contract, Kind, Offer, Parameter};
 
 /// What a stub says of itself: `#[fetcher]` makes one for each.
@@ -18,6 +18,8 @@ pub struct Stub {
     pub line: u32,
     /// Running the callback twice does no harm.
     pub idempotent: bool,
+    /// What happens to items that come faster than a receiver finishes them; of a stub that streams.
+    pub on_slow: OnSlow,
 }
 
 /// What a callback returns, for the compiler alone: `#[fetcher(of = ..)]` compares that of the stub with that of the callback.

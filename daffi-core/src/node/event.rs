@@ -43,6 +43,25 @@ pub enum Event {
         /// The callbacks' names.
         callbacks: Vec<String>,
     },
+    /// A node has come during a live stream that this node sends, and gets it from here on.
+    ReceiverJoined {
+        /// The callback that takes the items.
+        callback: String,
+        /// The receiver's name.
+        node: String,
+    },
+    /// A receiver is too slow for a stream that may go on without some of its items. Told to the producer and to the receiver, at most
+    /// four times a second.
+    ItemsDropped {
+        /// The callback that takes the items.
+        callback: String,
+        /// The node that produces them.
+        producer: String,
+        /// The node that does not get them.
+        receiver: String,
+        /// How many of the stream's items did not reach it up to now.
+        dropped: u64,
+    },
     /// A receiver has left a stream that this node sends, before its end.
     ReceiverLeft {
         /// The callback that takes the items.
@@ -60,6 +79,8 @@ pub enum Event {
         producer: String,
         /// How many items the callback returned from, without an error.
         delivered: u64,
+        /// How many items did not come, between those that did: this node was too slow for them.
+        missed: u64,
         /// How it ended.
         end: StreamEnded,
     },
@@ -87,8 +108,10 @@ pub enum StreamEnded {
         /// What it said.
         message: String,
     },
-    /// The caller dropped the call, or the controller took this node off the stream because it finished nothing.
+    /// The caller dropped the call.
     Cancelled,
+    /// The controller took this node off the stream, because it finished no item for as long as the producer allows.
+    Stalled,
     /// The producer's process or its connection is gone.
     ProducerLost,
     /// Another receiver failed, and the caller wanted all or none.

@@ -48,8 +48,8 @@ pub use self::{
     retry::Retry,
     runtime::Op,
     stream::{
-        Fallible, Incoming, Iter, Next, OnError, ReceiverReport, Results, ResultsCall, Source, StreamCall,
-        StreamReport, fallible,
+        Fallible, Incoming, Iter, Next, OnError, OnSlow, ReceiverReport, Results, ResultsCall, Source, StartingAt,
+        StreamCall, StreamReport, fallible, starting,
     },
 };
 use self::{

@@ -15,7 +15,7 @@ pub use super::{
     context::{IsContext, context},
     contract::{Returns, ReturnsStream, Stub},
     period::period,
-    stream::{Feed, Items, incoming, incoming_bytes, results, results_call, stream},
+    stream::{Feed, Items, OnSlow, incoming, incoming_bytes, results, results_call, stream},
 };
 pub use crate::wire::{failure::Failure, offer::Kind};
 use crate::{

@@ -16,6 +16,7 @@ pub(super) const fn of_end(end: &StreamEnded) -> Option<(&'static str, &'static 
         StreamEnded::Finished | StreamEnded::CallbackReturned => return None,
         StreamEnded::SourceFailed { .. } => ("SourceFailed", "the source failed"),
         StreamEnded::Cancelled => ("Cancelled", "the stream was cancelled"),
+        StreamEnded::Stalled => ("Stalled", "this node finished nothing for too long"),
         StreamEnded::ProducerLost => ("ProducerLost", "the producer was lost"),
         StreamEnded::OtherReceiverFailed => ("OtherReceiverFailed", "another receiver failed"),
         StreamEnded::CallbackFailed { .. } => ("App", "the callback failed"),

@@ -1,7 +1,9 @@
 //! The sending end of one item stream, whoever it is for: a source out, credit and the receivers' answers in.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     slot::{Slot, Taken},
@@ -13,16 +15,33 @@ use crate::{
     node::{Inner, context::Scope, session::Link},
     transport::{RecvStream, SendStream, StreamLost},
     wire::{
-        StreamKind,
+        Malformed, NodeId, StreamKind,
         batch::Batch,
         credit::{Allowance, Credit},
-        item_stream::{Answer, ReceiverEnd, StreamRequest},
+        item_stream::{Answer, Newcomers, ReceiverEnd, StreamRequest},
         limits, message,
     },
 };
 
-/// Opens a stream, runs the source into it through `slot`, and hands every answer to `ended`, until all targets have given one.
-/// Dropping it resets the stream and stops the source.
+/// What the controller tells of the receivers.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// So many items went for this one since the stream began.
+    Dropped { node: NodeId, items: u64 },
+    /// One is through with the stream.
+    Ended(ReceiverEnd),
+}
+
+/// Where nodes come in during a live stream.
+pub(super) struct Door<'a> {
+    pub(super) newcomers: mpsc::UnboundedReceiver<Vec<NodeId>>,
+    /// Told of those who are in.
+    pub(super) entered: &'a (dyn Fn(&[NodeId]) + Sync),
+}
+
+/// Opens a stream, runs the source into it through `slot`, and hands to `heard` what is told of the receivers, until all have ended;
+/// with a door, until the source has ended too. Dropping it resets the stream and stops the source.
+#[allow(clippy::too_many_arguments, reason = "two callers, which differ in the last two")]
 pub(super) async fn carry(
     node: &Inner,
     link: &Link,
@@ -30,7 +49,8 @@ pub(super) async fn carry(
     source: Feed,
     scope: Option<Scope>,
     slot: &Slot,
-    ended: impl FnMut(ReceiverEnd),
+    door: Option<Door<'_>>,
+    heard: impl FnMut(Heard),
 ) -> Result<(), LinkError> {
     let mut opening = vec![StreamKind::Items as u8];
     message::put(request, &mut opening);
@@ -41,8 +61,10 @@ pub(super) async fn carry(
     let _closer = Closer(slot);
     source.start(slot.clone(), &node.runtimes.work, scope);
     let credit = CreditGate::default();
+    let missing = AtomicUsize::new(request.targets.len());
+    let mut writer = Writer { slot, credit: &credit, missing: &missing, clock: node.clock, sent: 0, outgoing, door };
     let write = async {
-        match write_items(slot, &credit, node.clock, &mut outgoing).await {
+        match writer.run().await {
             // The receivers stopped it; their answers say why.
             Ok(()) | Err(StreamLost::Stopped) => std::future::pending().await,
             Err(lost) => lost,
@@ -50,7 +72,7 @@ pub(super) async fn carry(
     };
     tokio::select! {
         lost = write => Err(lost.into()),
-        read = read_answers(answers, &credit, request.targets.len(), ended) => read,
+        read = read_answers(answers, &credit, &missing, request.live, heard) => read,
     }
 }
 
@@ -90,55 +112,91 @@ impl CreditGate {
     }
 }
 
-/// Writes batches as they gather and credit allows, and then the end.
-async fn write_items(
-    slot: &Slot,
-    credit: &CreditGate,
+/// What brings the items to the controller.
+struct Writer<'a> {
+    slot: &'a Slot,
+    credit: &'a CreditGate,
+    /// How many receivers have not ended.
+    missing: &'a AtomicUsize,
     clock: Clock,
-    outgoing: &mut SendStream,
-) -> Result<(), StreamLost> {
-    let mut sent = 0;
-    let mut pieces: Vec<Bytes> = Vec::new();
-    loop {
-        credit.open().await;
-        let batches = match slot.take() {
-            Taken::Batches(batches) => batches,
-            Taken::Nothing => {
-                slot.filled().await;
+    sent: u64,
+    outgoing: SendStream,
+    door: Option<Door<'a>>,
+}
+
+impl Writer<'_> {
+    /// Writes batches as they gather and credit allows, and then the end. Lets newcomers in between.
+    async fn run(&mut self) -> Result<(), StreamLost> {
+        let (slot, credit) = (self.slot, self.credit);
+        let mut pieces: Vec<Bytes> = Vec::new();
+        loop {
+            if self.until(credit.open()).await? == Came::Newcomers {
                 continue;
             }
-            Taken::End(end) => {
-                let end = Batch::end(&end, sent, clock.micros());
-                outgoing.write(&mut end.pieces().to_vec()).await?;
-                outgoing.finish();
-                return Ok(());
+            let batches = match slot.take() {
+                Taken::Batches(batches) => batches,
+                Taken::Nothing => {
+                    self.until(slot.filled()).await?;
+                    continue;
+                }
+                Taken::End(end) => {
+                    let end = Batch::end(&end, self.sent, self.clock.micros());
+                    self.outgoing.write(&mut end.pieces().to_vec()).await?;
+                    self.outgoing.finish();
+                    return Ok(());
+                }
+            };
+            for batch in batches {
+                if !credit.with(|allowance| allowance.may_send()) {
+                    // Not before what there was credit for is on its way: the next grant depends on it.
+                    self.outgoing.write(&mut pieces).await?;
+                    pieces.clear();
+                    credit.open().await;
+                }
+                credit.with(|allowance| allowance.spend(batch.cost()));
+                self.sent += u64::from(batch.header().count);
+                pieces.extend_from_slice(batch.pieces());
             }
-        };
-        for batch in batches {
-            if !credit.with(|allowance| allowance.may_send()) {
-                // Not before what there was credit for is on its way: the next grant depends on it.
-                outgoing.write(&mut pieces).await?;
-                pieces.clear();
-                credit.open().await;
-            }
-            credit.with(|allowance| allowance.spend(batch.cost()));
-            sent += u64::from(batch.header().count);
-            pieces.extend_from_slice(batch.pieces());
+            self.outgoing.write(&mut pieces).await?;
+            pieces.clear();
         }
-        outgoing.write(&mut pieces).await?;
-        pieces.clear();
+    }
+
+    /// Waits for this, or lets in who comes first.
+    async fn until(&mut self, future: impl Future<Output = ()>) -> Result<Came, StreamLost> {
+        let Some(door) = &mut self.door else {
+            future.await;
+            return Ok(Came::Awaited);
+        };
+        let nodes = tokio::select! {
+            biased;
+            Some(nodes) = door.newcomers.recv() => nodes,
+            () = future => return Ok(Came::Awaited),
+        };
+        self.missing.fetch_add(nodes.len(), Ordering::Relaxed);
+        (door.entered)(&nodes);
+        let entering = Batch::newcomers(&Newcomers { nodes }, self.sent, self.clock.micros());
+        self.outgoing.write(&mut entering.pieces().to_vec()).await?;
+        Ok(Came::Newcomers)
     }
 }
 
-/// Takes grants and ends, until all receivers have ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Came {
+    Awaited,
+    Newcomers,
+}
+
+/// Takes what the controller tells, until all receivers have ended; of a live stream, until the controller has no more to tell.
 async fn read_answers(
     answers: RecvStream,
     credit: &CreditGate,
-    mut missing: usize,
-    mut ended: impl FnMut(ReceiverEnd),
+    missing: &AtomicUsize,
+    live: bool,
+    mut heard: impl FnMut(Heard),
 ) -> Result<(), LinkError> {
     let mut reader = Reader::new(answers);
-    while missing > 0 {
+    while live || missing.load(Ordering::Relaxed) > 0 {
         match reader.answer().await? {
             Some(Answer::Grant(grant)) => {
                 if credit.with(|allowance| allowance.raise(grant)) {
@@ -146,9 +204,15 @@ async fn read_answers(
                 }
             }
             Some(Answer::Ended(end)) => {
-                missing -= 1;
-                ended(end);
+                // The number would wrap around, and nobody could tell any more whether all have ended.
+                if missing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).is_err() {
+                    return Err(Malformed("a receiver that ended twice").into());
+                }
+                heard(Heard::Ended(end));
             }
+            Some(Answer::Dropped { node, items }) => heard(Heard::Dropped { node, items }),
+            Some(Answer::Pace { .. }) => return Err(Malformed("a pace for the producer").into()),
+            None if missing.load(Ordering::Relaxed) == 0 => return Ok(()),
             None => return Err(StreamLost::Reset.into()),
         }
     }

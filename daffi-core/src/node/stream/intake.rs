@@ -9,10 +9,10 @@ use super::progress::Progress;
 use crate::{
     link::LinkError,
     node::event::StreamEnded,
-    transport::{RecvStream, SendStream, StreamLost},
+    transport::{GiveUp, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed,
-        batch::{Batch, Cutter},
+        batch::{Batch, Carries, Cutter},
         failure::Failure,
         item_stream::{Answer, ReceiverEnd},
     },
@@ -33,13 +33,16 @@ pub(super) async fn take_in(
     loop {
         chunks.drain(..).for_each(|chunk| cutter.push(chunk));
         while let Some(batch) = cutter.next_batch()? {
-            let end = batch.header().end;
-            if !end && progress.receive(batch.cost()).is_err() {
+            if batch.header().carries == Carries::Newcomers {
+                return Err(Malformed("newcomers who are told to a receiver").into());
+            }
+            let end = batch.header().is_end();
+            if progress.receive(&batch).is_err() {
                 return Err(Malformed("a stream that exceeds its credit").into());
             }
             // Whoever took them may have ended early: nothing more is wanted.
             if batches.send(batch).is_err() {
-                source.stop();
+                source.stop(GiveUp::Unwanted);
                 return Ok(());
             }
             if end {
@@ -84,18 +87,19 @@ impl Answers {
 pub(super) async fn tell_progress(progress: &Progress, every: Duration, answers: &mut Answers) -> StreamEnded {
     let mut told = progress.granted();
     loop {
-        tokio::select! {
-            _ = timeout(every, progress.due()) => {}
+        let is_due = tokio::select! {
+            due = timeout(every, progress.due()) => due.is_ok(),
             settled = answers.stream.settled() => {
                 return settled.map_or_else(|lost| stopped_by(&lost), |()| StreamEnded::Cancelled);
             }
-        }
-        let granted = progress.grant();
+        };
+        let answer = if is_due { progress.grant_due() } else { Answer::Grant(progress.grant()) };
+        let granted = progress.granted();
         if granted == told {
             continue;
         }
         told = granted;
-        if let Err(lost) = answers.send(&Answer::Grant(granted)).await {
+        if let Err(lost) = answers.send(&answer).await {
             return stopped_by(&lost);
         }
     }
@@ -106,6 +110,7 @@ pub(super) const fn stopped_by(lost: &StreamLost) -> StreamEnded {
     match lost {
         StreamLost::Connection(_) => StreamEnded::Disconnected,
         StreamLost::Reset | StreamLost::Stopped => StreamEnded::Cancelled,
+        StreamLost::Stalled => StreamEnded::Stalled,
     }
 }
 
@@ -122,7 +127,7 @@ pub(super) async fn answer_end(
         Err(Failure::App { error }) if error.len() > MAX_ANSWER => (None, Some(too_large(error.len()))),
         Err(failure) => (None, Some(failure)),
     };
-    answers.send(&Answer::Ended(ReceiverEnd { node: 0, delivered, value, failure })).await?;
+    answers.send(&Answer::Ended(ReceiverEnd { node: 0, delivered, first: 0, dropped: 0, value, failure })).await?;
     answers.stream.finish();
     answers.stream.settled().await?;
     Ok(())

@@ -32,8 +32,8 @@ pub struct Items {
     /// An item was given out, and the next was not asked for yet.
     at_hand: bool,
     taken: u64,
-    /// The number of the first item after the last batch.
-    next: u64,
+    /// The number of the first item after the last batch; nothing before the first of a stream that has begun before.
+    next: Option<u64>,
     missed: u64,
     /// It has been told once that there is nothing more to come.
     hesitated: bool,
@@ -68,7 +68,7 @@ impl Items {
             done: Credit::default(),
             at_hand: false,
             taken: 0,
-            next: 0,
+            next: (!progress.is_late()).then_some(0),
             missed: 0,
             hesitated: false,
             progress,
@@ -164,8 +164,8 @@ impl Items {
 
     fn begin(&mut self, batch: &Batch) {
         let header = batch.header();
-        self.missed += header.first.saturating_sub(self.next);
-        self.next = header.first.saturating_add(u64::from(header.count));
+        self.missed += self.next.map_or(0, |next| header.first.saturating_sub(next));
+        self.next = Some(header.next());
         match batch.stream_end() {
             Ok(Some(end)) => self.finish(end.into()),
             Ok(None) => match batch.items() {

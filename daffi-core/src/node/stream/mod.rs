@@ -11,6 +11,8 @@ mod incoming;
 mod intake;
 mod items;
 mod next;
+mod on_slow;
+mod party;
 mod produce;
 mod progress;
 pub(crate) mod receive;
@@ -28,9 +30,10 @@ pub use self::{
     incoming::{Incoming, incoming, incoming_bytes},
     items::Items,
     next::{Iter, Next},
+    on_slow::OnSlow,
     respond::results,
     results::{Results, ResultsCall, results_call},
-    source::{Fallible, Feed, Source, fallible},
+    source::{Fallible, Feed, Source, StartingAt, fallible, starting},
 };
 use super::{
     Inner,
@@ -43,7 +46,7 @@ use super::{
     span::ClientSpan,
     stub::{DecodeError, EncodeError, EncodedArgs},
 };
-use crate::wire::{limits, offer::Kind};
+use crate::wire::{item_stream::ReceiverEnd, limits, offer::Kind};
 
 /// Nothing, as MessagePack has it.
 const NIL: &[u8] = &[0xc0];
@@ -51,8 +54,9 @@ const NIL: &[u8] = &[0xc0];
 /// A stream to every other node that offers the callback. `.await` it, or `.wait()` where there is no async runtime: it ends when
 /// every receiver's callback has returned from the last item.
 ///
-/// Lossless: a receiver that is slow slows the source down, and one that finishes nothing for
-/// [`stall_after`](Self::stall_after) leaves the stream. Dropping the future ends the stream: receivers finish the item at
+/// What happens to items that come faster than a receiver finishes them is said by [`on_slow`](Self::on_slow), or by the stub; unless
+/// it is, a receiver that is slow slows the source down. One that finishes nothing for [`stall_after`](Self::stall_after) leaves
+/// the stream. Dropping the future ends the stream: receivers finish the item at
 /// hand and nothing more. A source that blocks inside its `next` is dropped when that returns.
 #[must_use = "a stream does nothing until it is awaited or waited for"]
 pub struct StreamCall<T = (), E = Never> {
@@ -68,6 +72,14 @@ pub(crate) struct Options {
     stall: Duration,
     on_error: OnError,
     wait: Option<Duration>,
+    on_slow: OnSlow,
+    live: Option<bool>,
+}
+
+impl Options {
+    fn live(&self) -> bool {
+        self.live.unwrap_or(self.on_slow != OnSlow::Block)
+    }
 }
 
 /// What one receiver's failure does to a stream.
@@ -87,6 +99,23 @@ impl<T: Send + 'static, E: Send + 'static> StreamCall<T, E> {
     /// What a failure of one receiver's callback does. Unless told otherwise that receiver leaves and the others go on.
     pub const fn on_error(mut self, on_error: OnError) -> Self {
         self.options.on_error = on_error;
+        self
+    }
+
+    /// What happens to items that come faster than a receiver finishes them, instead of what the stub says.
+    pub const fn on_slow(mut self, on_slow: OnSlow) -> Self {
+        self.options.on_slow = on_slow;
+        self
+    }
+
+    /// Whether the stream is that of a camera, say: it goes on while receivers come and go, until its source ends, and its report
+    /// lists all that ever took part. One that comes gets the last item with which a receiver can begin (see
+    /// [`starting`](crate::node::starting)) and goes on from there. While there is none, items go nowhere.
+    ///
+    /// Unless told otherwise, a stream that may drop items is live, and one that may not has the receivers of its beginning. For a
+    /// live stream too there has to be one at the beginning, or [`wait_for_receiver`](Self::wait_for_receiver) waits for it.
+    pub const fn live(mut self, live: bool) -> Self {
+        self.options.live = Some(live);
         self
     }
 
@@ -172,11 +201,16 @@ pub struct StreamReport<T = (), E = Never> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceiverReport<T = (), E = Never> {
-    /// The receiver's name.
+    /// The receiver's name. One that left a live stream and came back is there twice.
     pub node: String,
     /// How many items its callback returned from without an error, or took, if it takes the whole stream. For a receiver that was
     /// lost: at least so many.
     pub delivered: u64,
+    /// The number of the first item that was for it: 0, unless it came during a live stream.
+    pub first: u64,
+    /// How many items from `first` on it was too slow for. Of a receiver that went on to the end, what was delivered and what was
+    /// dropped are together all items that were sent from `first` on.
+    pub dropped: u64,
     /// What its callback returned for the whole stream, nothing if it is called for each item; or why it did not go on to
     /// the end.
     pub result: Result<T, CallError<E>>,
@@ -185,11 +219,11 @@ pub struct ReceiverReport<T = (), E = Never> {
 impl<T, E> StreamReport<T, E> {
     fn of(produced: produce::Produced, request: &Request, producer: &Inner, codec: Codec<T, E>) -> Self {
         let wants_results = request.stub.is_some_and(|stub| stub.signature.kind == Kind::Incoming);
-        let receivers = produced.ends.into_iter().map(|(node, end)| {
-            let result = match end.failure {
+        let receivers = produced.ends.into_iter().map(|(node, mut end)| {
+            let result = match end.failure.take() {
                 // What nobody asked for may be of any type.
                 None => {
-                    let value = end.value.filter(|_| wants_results);
+                    let value = end.value.take().filter(|_| wants_results);
                     let decoded = codec.value(value.as_deref().unwrap_or(NIL));
                     decoded.map_err(|message| CallError::BadReply { node: node.clone(), message })
                 }
@@ -199,11 +233,12 @@ impl<T, E> StreamReport<T, E> {
                     Err(producer.directory.borrow().lists_for(error))
                 }
             };
-            ReceiverReport { node, delivered: end.delivered, result }
+            let ReceiverEnd { delivered, first, dropped, .. } = end;
+            ReceiverReport { node, delivered, first, dropped, result }
         });
         let misfits = produced.misfits.into_iter().map(|(node, error)| {
             let result = Err(error.widen());
-            ReceiverReport { node, delivered: 0, result }
+            ReceiverReport { node, delivered: 0, first: 0, dropped: 0, result }
         });
         Self { sent: produced.sent, receivers: receivers.chain(misfits).collect() }
     }
@@ -237,8 +272,14 @@ where
 {
     StreamCall {
         request: Request::of(stub, EncodedArgs::none()),
-        source: source.into_feed(encode),
+        source: source.into_feed(encode, |_| true),
         codec: Codec::new(value, error),
-        options: Options { stall: limits::STALL, on_error: OnError::default(), wait: None },
+        options: Options {
+            stall: limits::STALL,
+            on_error: OnError::default(),
+            wait: None,
+            on_slow: stub.on_slow,
+            live: None,
+        },
     }
 }

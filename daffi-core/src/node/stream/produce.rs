@@ -1,12 +1,19 @@
 //! The producer's side of a stream.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{Arc, Mutex};
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{OnError, Options, carry::carry, slot::Slot, source::Feed};
+use super::{
+    OnError, Options,
+    carry::{Door, Heard, carry},
+    party::Party,
+    slot::Slot,
+    source::Feed,
+};
 use crate::{
-    node::{Inner, context::Scope, directory::Audience, error::CallError, event::Event, outgoing::Request},
+    node::{Inner, context::Scope, directory::Audience, error::CallError, outgoing::Request},
     wire::{
         NodeId,
         item_stream::{ReceiverEnd, StreamEnd, StreamRequest},
@@ -55,36 +62,48 @@ async fn send(
             tokio::time::timeout(patience, { offered }.wait_for(|directory| directory.has_callback(&callback))).await;
     }
     let link = node.link()?;
-    let Audience { callback: id, targets, misfits } = node.directory.borrow().all(&callback, stub)?;
+    // Before the receivers are picked, so that nobody comes in between.
+    let mut directory = node.directory.subscribe();
+    let Audience { callback: id, targets, misfits } = directory.borrow_and_update().all(&callback, stub)?;
     if targets.is_empty()
         && let Some((_, error)) = misfits.first()
     {
         return Err(error.clone());
     }
-    let misfits = misfits.into_iter().map(|(target, error)| (target.name.to_string(), error)).collect();
-    let names: HashMap<NodeId, String> = targets.iter().map(|target| (target.node, target.name.to_string())).collect();
-    let targets = targets.iter().map(|target| target.node).collect();
+    let party = Party { node, callback: &callback, stub, members: Mutex::default() };
+    let targets = party.take_in(Audience { callback: id, targets, misfits });
     let stall_millis = u64::try_from(options.stall.as_millis()).unwrap_or(u64::MAX);
-    let request = StreamRequest { callback: id, targets, stall_millis, trace, answers: None };
+    let (keep, live) = (options.on_slow.keep(), options.live());
+    let request = StreamRequest { callback: id, targets, stall_millis, trace, answers: None, keep, live };
 
     let slot = Slot::new(node.clock);
     let mut ends = Vec::new();
-    let ended = |end: ReceiverEnd| {
-        let receiver = names.get(&end.node).cloned().unwrap_or_default();
-        if let Some(failure) = &end.failure {
-            let reason = failure.to_string();
-            node.announce(Event::ReceiverLeft { callback: callback.to_string(), node: receiver.clone(), reason });
-            if options.on_error == OnError::StopStream {
-                slot.end(StreamEnd::OtherReceiverFailed);
-                slot.close();
+    let heard = |heard| match heard {
+        Heard::Dropped { node: receiver, items } => party.announce_dropped(receiver, items),
+        Heard::Ended(end) => {
+            let receiver = party.name_of(end.node);
+            if let Some(failure) = &end.failure {
+                party.announce_left(&receiver, failure);
+                if options.on_error == OnError::StopStream {
+                    slot.end(StreamEnd::OtherReceiverFailed);
+                    slot.close();
+                }
             }
+            ends.push((receiver, end));
         }
-        ends.push((receiver, end));
     };
-    carry(node, &link, &request, source, scope, &slot, ended).await.map_err(|_| CallError::ControllerLost)?;
+    let entered = |nodes: &[NodeId]| party.announce_joined(nodes);
+    let (sender, newcomers) = mpsc::unbounded_channel();
+    let door = live.then_some(Door { newcomers, entered: &entered });
+    tokio::select! {
+        carried = carry(node, &link, &request, source, scope, &slot, door, heard) => {
+            carried.map_err(|_| CallError::ControllerLost)?;
+        }
+        never = party.watch(directory, &sender), if live => match never {},
+    }
     let sent = slot.count();
     match slot.ended() {
         Some(StreamEnd::SourceFailed { message }) => Err(CallError::SourceFailed { message, sent }),
-        _ => Ok(Produced { sent, ends, misfits }),
+        _ => Ok(Produced { sent, ends, misfits: party.into_misfits() }),
     }
 }

@@ -1,17 +1,23 @@
 //! How far a stream is at its receiver: shared by what reads it, what takes its items, and what answers.
 
-use std::sync::{
-    Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     node::event::StreamEnded,
     wire::{
+        batch::Batch,
         credit::{Credit, Overrun, Window},
         failure::Failure,
+        item_stream::Answer,
         limits,
     },
 };
@@ -19,9 +25,12 @@ use crate::{
 /// How far a stream is.
 #[derive(Debug)]
 pub(super) struct Progress {
-    window: Mutex<Window>,
+    state: Mutex<State>,
     /// A grant is due.
     due: Notify,
+    /// Items that did not come, between those that did.
+    missed: AtomicU64,
+    missing: Notify,
     /// Items that are finished.
     items: AtomicU64,
     /// Why nobody wants the rest.
@@ -32,23 +41,52 @@ pub(super) struct Progress {
     failure: OnceLock<Failure>,
 }
 
+#[derive(Debug)]
+struct State {
+    window: Window,
+    /// The number of the next item; nothing before the first of a stream that has begun without this receiver.
+    next: Option<u64>,
+    /// Of a stream that is paced: when each batch came that is not finished, and how long the last that is was held.
+    arrivals: Option<VecDeque<Instant>>,
+    held: Duration,
+}
+
 impl Default for Progress {
     fn default() -> Self {
+        Self::new(false, false)
+    }
+}
+
+impl Progress {
+    /// Of a stream that is `paced`, every batch that is finished is told at once. A stream of which this is a `late` receiver may begin
+    /// with any number.
+    pub(super) fn new(paced: bool, late: bool) -> Self {
         let size = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
+        let state = State {
+            window: Window::new(size),
+            next: (!late).then_some(0),
+            arrivals: paced.then(VecDeque::new),
+            held: Duration::ZERO,
+        };
         Self {
-            window: Window::new(size).into(),
+            state: state.into(),
             due: Notify::new(),
+            missed: AtomicU64::new(0),
+            missing: Notify::new(),
             items: AtomicU64::new(0),
             stopped: OnceLock::new(),
             seen: OnceLock::new(),
             failure: OnceLock::new(),
         }
     }
-}
 
-impl Progress {
-    fn with<T>(&self, change: impl FnOnce(&mut Window) -> T) -> T {
-        change(&mut self.window.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the stream may begin with any number.
+    pub(super) fn is_late(&self) -> bool {
+        self.with(|state| state.next.is_none())
     }
 
     /// Stops whoever takes the items, who looks for it between items. Only the first reason counts.
@@ -82,9 +120,35 @@ impl Progress {
         self.failure.get()
     }
 
-    /// Counts a batch that came in.
-    pub(super) fn receive(&self, batch: Credit) -> Result<(), Overrun> {
-        self.with(|window| window.receive(batch))
+    /// Counts a batch that came in, the end included, and what is missing before it.
+    pub(super) fn receive(&self, batch: &Batch) -> Result<(), Overrun> {
+        let header = batch.header();
+        let missed = self.with(|state| {
+            let missed = state.next.map_or(0, |next| header.first.saturating_sub(next));
+            state.next = Some(header.next());
+            if header.is_end() {
+                return Ok(missed);
+            }
+            if let Some(arrivals) = &mut state.arrivals {
+                arrivals.push_back(Instant::now());
+            }
+            state.window.receive(batch.cost()).map(|()| missed)
+        })?;
+        if missed > 0 {
+            self.missed.fetch_add(missed, Ordering::Relaxed);
+            self.missing.notify_one();
+        }
+        Ok(())
+    }
+
+    /// How many items did not come, between those that did.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until further items did not come. Cancel safe.
+    pub(super) async fn missing(&self) {
+        self.missing.notified().await;
     }
 
     /// One more item is finished.
@@ -97,9 +161,17 @@ impl Progress {
         self.items.load(Ordering::Relaxed)
     }
 
-    /// All of these are finished, in whole batches.
+    /// One more batch is finished, and in all these are.
     pub(super) fn finish(&self, total: Credit) {
-        if self.with(|window| window.finish(total)).is_some() {
+        let is_due = self.with(|state| {
+            let granted = state.window.finish(total);
+            let Some(arrivals) = &mut state.arrivals else { return granted.is_some() };
+            if let Some(arrival) = arrivals.pop_front() {
+                state.held = arrival.elapsed();
+            }
+            true
+        });
+        if is_due {
             self.due.notify_one();
         }
     }
@@ -111,15 +183,29 @@ impl Progress {
 
     /// What was granted last.
     pub(super) fn granted(&self) -> Credit {
-        self.with(|window| window.granted())
+        self.with(|state| state.window.granted())
     }
 
     /// What may be granted at this moment, within a batch too.
     pub(super) fn grant(&self) -> Credit {
         let items = self.items();
-        self.with(|window| {
-            window.finish(Credit { items, bytes: 0 });
-            window.grant()
+        self.with(|state| {
+            state.window.finish(Credit { items, bytes: 0 });
+            state.window.grant()
         })
+    }
+
+    /// The grant that is due.
+    pub(super) fn grant_due(&self) -> Answer {
+        let granted = self.with(|state| {
+            let grant = state.window.grant();
+            state.arrivals.is_some().then(|| (grant, state.held))
+        });
+        match granted {
+            Some((grant, held)) => {
+                Answer::Pace { grant, held_micros: u64::try_from(held.as_micros()).unwrap_or(u64::MAX) }
+            }
+            None => Answer::Grant(self.grant()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The receiver's side of a stream: batches in, a callback run for them, credit and an answer back.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::Fuse};
 use tokio::sync::mpsc;
@@ -25,6 +25,7 @@ use crate::{
     wire::{
         failure::Failure,
         item_stream::{StreamEnd, StreamOffer},
+        limits::TELL_DROPPED,
     },
 };
 
@@ -78,7 +79,7 @@ async fn run(
     let producer = inner.directory.borrow().name_of(offer.producer);
     let cancelled = link.ended.child_token();
     let (batches, queue) = mpsc::unbounded_channel();
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(Progress::new(offer.paced, offer.late));
     let (caller, unwanted) = (offer.producer, cancelled.clone());
     let span = ServerSpan::begin(&inner, &callback.name, caller, offer.trace);
     let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, span.trace(), unwanted);
@@ -93,6 +94,7 @@ async fn run(
     let ended = {
         let mut taken = std::pin::pin!(taken.fuse());
         let mut told = std::pin::pin!(tell_progress(&progress, tell_every, &mut answers).fuse());
+        let mut missed = std::pin::pin!(tell_missed(&progress, &inner, &callback.name, &producer));
         // An async callback that is to be dropped must not see that nothing more comes: first the token, then the reason,
         // and only then is the queue closed.
         let stop = |why| {
@@ -116,6 +118,7 @@ async fn run(
                     stop(why);
                     taken.set(Fuse::terminated());
                 }
+                never = &mut missed => match never {},
             }
         }
     };
@@ -135,8 +138,23 @@ async fn run(
     };
     tracing::debug!(callback = callback.name, producer, delivered, end = ?how, "a stream ended");
     span.ends_stream(delivered, &how, result.as_ref().err());
-    inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, end: how });
+    let missed = progress.missed();
+    inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, missed, end: how });
     answer_end(&mut answers, delivered, result).await
+}
+
+/// Tells this node's user of items that did not come, now and then.
+async fn tell_missed(progress: &Progress, inner: &Inner, callback: &str, producer: &str) -> Infallible {
+    loop {
+        progress.missing().await;
+        inner.announce(Event::ItemsDropped {
+            callback: callback.to_owned(),
+            producer: producer.to_owned(),
+            receiver: inner.name.clone(),
+            dropped: progress.missed(),
+        });
+        tokio::time::sleep(TELL_DROPPED).await;
+    }
 }
 
 impl From<StreamEnd> for StreamEnded {

@@ -27,7 +27,7 @@ pub fn results<T, S, K>(source: S, encode: fn(&T, &mut Vec<u8>) -> Result<(), En
 where
     S: Source<T, K>,
 {
-    Ok(Reply::Results(source.into_feed(encode)))
+    Ok(Reply::Results(source.into_feed(encode, |_| true)))
 }
 
 /// Sends the results to the caller until they end, the caller wants no more of them, or its time is over.
@@ -48,8 +48,9 @@ pub(crate) async fn respond(
     let responding = async move {
         let slot = Slot::new(inner.clock);
         let (callback, targets) = (ask.callback, vec![caller]);
-        let request = StreamRequest { callback, targets, stall_millis: 0, trace: ask.trace, answers: Some(call) };
-        let carried = carry(&inner, &link, &request, results, Some(scope), &slot, |_| {});
+        let (trace, answers) = (ask.trace, Some(call));
+        let request = StreamRequest { callback, targets, stall_millis: 0, trace, answers, keep: None, live: false };
+        let carried = carry(&inner, &link, &request, results, Some(scope), &slot, None, |_| {});
         let passed = async {
             if let Some(deadline) = deadline {
                 tokio::time::sleep_until(deadline).await;

@@ -148,9 +148,10 @@ impl<T, E> Results<T, E> {
             StreamEnded::Disconnected => CallError::ControllerLost,
             StreamEnded::Deadline => CallError::Timeout { after: self.waited() },
             StreamEnded::CallbackFailed { message } => CallError::BadReply { node, message },
-            StreamEnded::Cancelled | StreamEnded::OtherReceiverFailed | StreamEnded::CallbackReturned => {
-                CallError::Cancelled
-            }
+            StreamEnded::Cancelled
+            | StreamEnded::Stalled
+            | StreamEnded::OtherReceiverFailed
+            | StreamEnded::CallbackReturned => CallError::Cancelled,
         })
     }
 

@@ -86,16 +86,17 @@ impl Slot {
         slot
     }
 
-    /// Puts an item in; blocks the thread while there is no room.
+    /// Puts an item in; blocks the thread while there is no room. `starts` says that a receiver can begin with it.
     pub(super) fn put_blocking(
         &self,
+        starts: bool,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<(), Stop> {
         let mut state = self.lock();
         while state.has_no_room() {
             state = self.shared.room_blocking.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        self.put(state, encode)
+        self.put(state, starts, encode)
     }
 
     /// Waits until there is room. Cancel safe.
@@ -110,20 +111,32 @@ impl Slot {
     }
 
     /// Puts an item in, room or not.
-    pub(super) fn put_now(&self, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Result<(), Stop> {
-        self.put(self.lock(), encode)
+    pub(super) fn put_now(
+        &self,
+        starts: bool,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<(), Stop> {
+        self.put(self.lock(), starts, encode)
     }
 
     fn put(
         &self,
         mut state: MutexGuard<'_, State>,
+        starts: bool,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<(), Stop> {
         if state.closed {
             return Err(Stop::Closed);
         }
+        // Before the first there is nothing that it could depend on.
+        let dependent = !starts && state.count > 0;
+        if state.open.as_ref().is_some_and(|open| open.is_unfit(dependent)) {
+            let batch = state.close_batch();
+            state.full.extend(batch);
+        }
         // The item is encoded without the lock: that is the user's code, and the writer must not wait for it.
         let mut open = state.open.take().unwrap_or_default();
+        open.set_dependents(dependent);
         drop(state);
         let pushed = catch_unwind(AssertUnwindSafe(|| open.push(encode)));
         let mut state = self.lock();
@@ -232,9 +245,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::batch::Carries;
 
     fn put(slot: &Slot, byte: u8, length: usize) -> Result<(), Stop> {
-        slot.put_now(|out| {
+        slot.put_now(true, |out| {
             out.resize(out.len() + length, byte);
             Ok(())
         })
@@ -263,7 +277,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             let mut count = 0;
             while source
-                .put_blocking(|out| {
+                .put_blocking(true, |out| {
                     out.resize(out.len() + 70_000, 1);
                     Ok(())
                 })
@@ -288,7 +302,7 @@ mod tests {
     fn an_item_that_panics_takes_nothing_with_it() {
         let slot = Slot::default();
         put(&slot, 1, 1).unwrap();
-        let panicking = slot.put_now(|out| {
+        let panicking = slot.put_now(true, |out| {
             out.push(2);
             panic!("no")
         });
@@ -300,10 +314,34 @@ mod tests {
     }
 
     #[test]
+    fn items_that_depend_on_others_have_batches_of_their_own() {
+        let slot = Slot::default();
+        for (byte, starts) in [false, false, true, false, true, true].into_iter().enumerate() {
+            let put = |out: &mut Vec<u8>| {
+                out.push(byte as u8);
+                Ok(())
+            };
+            slot.put_now(starts, put).unwrap();
+        }
+        let Taken::Batches(batches) = slot.take() else { panic!("there are items") };
+        let headers = batches.iter().map(|batch| *batch.header());
+        let headers: Vec<_> = headers.map(|header| (header.first, header.count, header.carries)).collect();
+        let expected = [
+            // The first depends on nothing, whatever is said of it.
+            (0, 1, Carries::Items),
+            (1, 1, Carries::Dependents),
+            (2, 1, Carries::Items),
+            (3, 1, Carries::Dependents),
+            (4, 2, Carries::Items),
+        ];
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
     fn an_item_that_cannot_be_sent_ends_the_stream_after_those_before_it() {
         let slot = Slot::default();
         put(&slot, 1, 1).unwrap();
-        assert_eq!(slot.put_now(|_| Err(EncodeError("no".into()))), Err(Stop::Failed));
+        assert_eq!(slot.put_now(true, |_| Err(EncodeError("no".into()))), Err(Stop::Failed));
         assert!(matches!(slot.take(), Taken::Batches(batches) if batches.len() == 1));
         assert!(matches!(slot.take(), Taken::End(StreamEnd::SourceFailed { .. })));
     }

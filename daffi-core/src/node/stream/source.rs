@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -29,9 +30,11 @@ use crate::{
     note = "a STREAM takes an `IntoIterator` or a `futures::Stream` that is `Send + 'static`; wrap one of `Result`s in `daffi::fallible`"
 )]
 pub trait Source<T, K>: Send + 'static {
-    /// Ties the source to the encoding of its items.
+    /// Ties the source to the encoding of its items, and to what tells with which of them a receiver can begin.
     #[doc(hidden)]
-    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed;
+    fn into_feed<P>(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>, starts: P) -> Feed
+    where
+        P: FnMut(&T) -> bool + Send + 'static;
 }
 
 /// Iterators, for the type system.
@@ -64,6 +67,43 @@ pub const fn fallible<S>(source: S) -> Fallible<S> {
     Fallible(source)
 }
 
+/// Sources that say with which items a receiver can begin, for the type system.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Starting<K>(PhantomData<K>);
+
+/// A source that says with which of its items a receiver can begin, made by [`starting`].
+#[derive(Debug, Clone)]
+pub struct StartingAt<S, P> {
+    source: S,
+    starts: P,
+}
+
+/// Says with which items of a source a receiver can begin: key frames of a video, whole states between changes. A receiver that was
+/// too slow for some items goes on with the next of these, and one that comes late begins with one. Without this they can begin with
+/// any; the first item of a stream always counts as one.
+///
+/// Works on every source, one made by [`fallible`] included: `starting(frames, |frame| frame.is_key())`.
+pub const fn starting<S, P>(source: S, starts: P) -> StartingAt<S, P> {
+    StartingAt { source, starts }
+}
+
+impl<T, K, S, Q> Source<T, Starting<K>> for StartingAt<S, Q>
+where
+    T: 'static,
+    K: 'static,
+    S: Source<T, K>,
+    Q: FnMut(&T) -> bool + Send + 'static,
+{
+    fn into_feed<P>(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>, mut also: P) -> Feed
+    where
+        P: FnMut(&T) -> bool + Send + 'static,
+    {
+        let mut starts = self.starts;
+        self.source.into_feed(encode, move |item| starts(item) && also(item))
+    }
+}
+
 /// A source that knows how to put its items into a slot.
 #[doc(hidden)]
 pub struct Feed(Kind);
@@ -83,10 +123,13 @@ where
     T: 'static,
     I: IntoIterator<Item = T> + Send + 'static,
 {
-    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+    fn into_feed<P>(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>, mut starts: P) -> Feed
+    where
+        P: FnMut(&T) -> bool + Send + 'static,
+    {
         Feed(Kind::Blocking(Box::new(move |slot| {
             for item in self {
-                slot.put_blocking(|out| encode(&item, out))?;
+                slot.put_blocking(starts(&item), |out| encode(&item, out))?;
             }
             Ok(())
         })))
@@ -98,7 +141,10 @@ where
     T: 'static,
     S: Stream<Item = T> + Send + 'static,
 {
-    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+    fn into_feed<P>(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>, mut starts: P) -> Feed
+    where
+        P: FnMut(&T) -> bool + Send + 'static,
+    {
         Feed(Kind::Async(Box::new(move |slot| {
             Box::pin(async move {
                 let mut source = std::pin::pin!(self);
@@ -107,7 +153,7 @@ where
                     let Some(item) = source.next().await else {
                         return Ok(());
                     };
-                    slot.put_now(|out| encode(&item, out))?;
+                    slot.put_now(starts(&item), |out| encode(&item, out))?;
                 }
             })
         })))
@@ -120,11 +166,14 @@ where
     E: fmt::Display,
     I: IntoIterator<Item = Result<T, E>> + Send + 'static,
 {
-    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+    fn into_feed<P>(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>, mut starts: P) -> Feed
+    where
+        P: FnMut(&T) -> bool + Send + 'static,
+    {
         Feed(Kind::Blocking(Box::new(move |slot| {
             for item in self.0 {
                 match item {
-                    Ok(item) => slot.put_blocking(|out| encode(&item, out))?,
+                    Ok(item) => slot.put_blocking(starts(&item), |out| encode(&item, out))?,
                     Err(error) => return fail(slot, &error),
                 }
             }
@@ -139,7 +188,10 @@ where
     E: fmt::Display + Send,
     S: Stream<Item = Result<T, E>> + Send + 'static,
 {
-    fn into_feed(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>) -> Feed {
+    fn into_feed<P>(self, encode: fn(&T, &mut Vec<u8>) -> Result<(), EncodeError>, mut starts: P) -> Feed
+    where
+        P: FnMut(&T) -> bool + Send + 'static,
+    {
         Feed(Kind::Async(Box::new(move |slot| {
             Box::pin(async move {
                 let mut source = std::pin::pin!(self.0);
@@ -147,7 +199,7 @@ where
                     slot.room().await;
                     match source.next().await {
                         None => return Ok(()),
-                        Some(Ok(item)) => slot.put_now(|out| encode(&item, out))?,
+                        Some(Ok(item)) => slot.put_now(starts(&item), |out| encode(&item, out))?,
                         Some(Err(error)) => return fail(&slot, &error),
                     }
                 }

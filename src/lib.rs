@@ -56,9 +56,9 @@ pub mod trace;
 pub use daffi_core::{
     node::{
         BackgroundCall, BroadcastCall, Call, CallError, CallbackInfo, Context, Dynamic, DynamicCall, Event, Events,
-        Fallible, Incoming, Iter, JoinError, Never, Next, Node, NodeInfo, NodeReply, OnError, OneWayCall, Op,
-        PeriodCall, ReceiverReport, Results, ResultsCall, Retry, Schedule, ScheduledCall, Service, Source, StreamCall,
-        StreamEnded, StreamReport, Task, Wait, WaitError, WrongType, fallible,
+        Fallible, Incoming, Iter, JoinError, Never, Next, Node, NodeInfo, NodeReply, OnError, OnSlow, OneWayCall, Op,
+        PeriodCall, ReceiverReport, Results, ResultsCall, Retry, Schedule, ScheduledCall, Service, Source, StartingAt,
+        StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError, WrongType, fallible, starting,
     },
     wire::{
         limits,

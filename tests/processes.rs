@@ -5,6 +5,9 @@
 mod calls;
 #[path = "processes/losses.rs"]
 mod losses;
+#[cfg(target_os = "linux")]
+#[path = "processes/policies.rs"]
+mod policies;
 #[path = "processes/roles.rs"]
 mod roles;
 #[path = "processes/start.rs"]

@@ -55,6 +55,11 @@ pub(crate) fn check(side: Side, options: &CallbackOptions, declaration: &Declara
         let message = "`inline` is for what takes microseconds, and a stream takes as long as it flows: remove it";
         errors.push(inline, message);
     }
+    if let (Some(lossless), Kind::Results) = (&options.lossless, checked.kind()) {
+        let message = "`lossless` is for what takes a stream or its items, and this returns one, of which nothing is dropped: \
+                       remove it";
+        errors.push(lossless, message);
+    }
     checked
 }
 
@@ -169,7 +174,8 @@ mod tests {
                         options: ::daffi::__private::CallbackOptions {
                             inline: false,
                             no_cancel: true,
-                            limit: ::core::option::Option::None
+                            limit: ::core::option::Option::None,
+                            lossless: false
                         },
                         handler: ::daffi::__private::Handler::Sync(__daffi_invoke),
                     }
@@ -210,6 +216,13 @@ mod tests {
         assert_eq!(expansion.to_string().matches("compile_error").count(), 2);
         assert_holds(&expansion, function);
         assert!(!expansion.to_string().contains("submit"));
+    }
+
+    #[test]
+    fn what_returns_a_stream_drops_nothing() {
+        let item = quote! { fn f() -> impl Iterator<Item = u8> { 0..2 } };
+        let expansion = expand(quote!(lossless), item).to_string();
+        assert!(expansion.contains("nothing is dropped"), "{expansion}");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::modifier::Modifier;
 use crate::name;
 use crate::words::{Word, closest, hint, set};
 
-const OPTIONS: [&str; 5] = ["name", "inline", "no_cancel", "limit", "queue"];
+const OPTIONS: [&str; 6] = ["name", "inline", "no_cancel", "limit", "queue", "lossless"];
 
-const EXPECTED: &str = "expected one of `name = \"..\"`, `inline`, `no_cancel`, `limit = N`, `queue = N`";
+const EXPECTED: &str = "expected one of `name = \"..\"`, `inline`, `no_cancel`, `limit = N`, `queue = N`, `lossless`";
 
 const EXPECTED_ON_IMPL: &str = "on an impl block, `#[callback]` takes `name = \"..\"`";
 
@@ -24,6 +24,8 @@ pub(crate) struct CallbackOptions {
     no_cancel: Option<()>,
     limit: Option<u32>,
     queue: Option<u32>,
+    /// The word, if it was said.
+    pub(crate) lossless: Option<Ident>,
 }
 
 impl CallbackOptions {
@@ -60,6 +62,10 @@ impl CallbackOptions {
                 set(&mut self.no_cancel, word, Some(()), errors);
             }
             "limit" => set(&mut self.limit, word, word.number(1, errors), errors),
+            "lossless" => {
+                word.flag(errors);
+                set(&mut self.lossless, word, Some(word.name.clone()), errors);
+            }
             "queue" => set(&mut self.queue, word, word.number(0, errors), errors),
             _ => errors.push(word, unknown(word, closest(&name, OPTIONS), EXPECTED)),
         }
@@ -70,6 +76,7 @@ impl ToTokens for CallbackOptions {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let inline = self.inline.is_some();
         let no_cancel = self.no_cancel.is_some();
+        let lossless = self.lossless.is_some();
         let limit = match (self.limit, self.queue) {
             (None, _) => quote!(::core::option::Option::None),
             (Some(limit), queue) => {
@@ -78,7 +85,12 @@ impl ToTokens for CallbackOptions {
             }
         };
         tokens.extend(quote! {
-            ::daffi::__private::CallbackOptions { inline: #inline, no_cancel: #no_cancel, limit: #limit }
+            ::daffi::__private::CallbackOptions {
+                inline: #inline,
+                no_cancel: #no_cancel,
+                limit: #limit,
+                lossless: #lossless
+            }
         });
     }
 }
@@ -128,9 +140,14 @@ mod tests {
         (options.into_token_stream().to_string(), errors.messages().join("\n"))
     }
 
-    fn options(inline: bool, no_cancel: bool, limit: TokenStream) -> String {
+    fn options(inline: bool, no_cancel: bool, lossless: bool, limit: TokenStream) -> String {
         let options = quote! {
-            ::daffi::__private::CallbackOptions { inline: #inline, no_cancel: #no_cancel, limit: #limit }
+            ::daffi::__private::CallbackOptions {
+                inline: #inline,
+                no_cancel: #no_cancel,
+                limit: #limit,
+                lossless: #lossless
+            }
         };
         options.to_string()
     }
@@ -139,11 +156,15 @@ mod tests {
     fn options_are_passed_on_and_a_queue_is_as_long_as_the_limit() {
         let none = quote!(::core::option::Option::None);
         for (arguments, expected) in [
-            (quote!(), options(false, false, none.clone())),
-            (quote!(name = "a", inline), options(true, false, none.clone())),
-            (quote!(no_cancel,), options(false, true, none)),
-            (quote!(limit = 4), options(false, false, quote!(::core::option::Option::Some((4u32, 4u32))))),
-            (quote!(queue = 0, limit = 4), options(false, false, quote!(::core::option::Option::Some((4u32, 0u32))))),
+            (quote!(), options(false, false, false, none.clone())),
+            (quote!(name = "a", inline), options(true, false, false, none.clone())),
+            (quote!(no_cancel,), options(false, true, false, none.clone())),
+            (quote!(lossless), options(false, false, true, none)),
+            (quote!(limit = 4), options(false, false, false, quote!(::core::option::Option::Some((4u32, 4u32))))),
+            (
+                quote!(queue = 0, limit = 4),
+                options(false, false, false, quote!(::core::option::Option::Some((4u32, 0u32)))),
+            ),
         ] {
             assert_eq!(read(arguments), (expected, String::new()));
         }
@@ -160,6 +181,7 @@ mod tests {
             (quote!(limit = 0), "from 1 to"),
             (quote!(inline, inline), "`inline` is given twice"),
             (quote!(no_cancel = false), "stands alone"),
+            (quote!(lossless = true), "stands alone"),
         ] {
             let (_, errors) = read(arguments);
             assert!(errors.contains(says), "{errors}");

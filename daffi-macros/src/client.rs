@@ -100,6 +100,7 @@ impl Method {
             modifier: self.options.modifier(),
             name: &self.name,
             idempotent: self.options.idempotent.is_some(),
+            on_slow: self.options.on_slow(),
             of: of_function.or(of_method),
             client: Some(visibility),
         }

@@ -39,6 +39,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
         modifier: options.modifier(),
         name: &name,
         idempotent: options.idempotent.is_some(),
+        on_slow: options.on_slow(),
         of: options.of.clone().map(|of| (of, of_function(&declaration.signature.ident))),
         client: None,
     };

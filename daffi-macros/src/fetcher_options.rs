@@ -1,17 +1,18 @@
 //! What stands in `#[fetcher(..)]`: on a function, on a method of a client's trait, and on the trait.
 
 use proc_macro2::{Ident, TokenStream};
-use syn::{LitStr, Type};
+use quote::{ToTokens, quote};
+use syn::{Expr, ExprLit, Lit, LitStr, Type};
 
 use crate::errors::Errors;
 use crate::modifier::Modifier;
 use crate::name;
-use crate::words::{Word, closest, hint, set};
+use crate::words::{Value, Word, closest, hint, set};
 
-const OPTIONS: [&str; 3] = ["name", "of", "idempotent"];
+const OPTIONS: [&str; 4] = ["name", "of", "idempotent", "on_slow"];
 
 const EXPECTED: &str = "expected one of `FG`, `BG`, `BG(no_return)`, `BROADCAST`, `STREAM`, `PERIOD`, and of the options \
-                        `name = \"..\"`, `of = path`, `idempotent`";
+                        `name = \"..\"`, `of = path`, `idempotent`, `on_slow = ..`";
 
 const EXPECTED_ON_TRAIT: &str = "on a trait, `#[fetcher]` takes `name = \"..\"` and `of = Type`";
 
@@ -23,6 +24,59 @@ pub(crate) struct FetcherOptions {
     pub(crate) of: Option<Type>,
     /// The word, if it was said.
     pub(crate) idempotent: Option<Ident>,
+    /// The word, if it was said, and what it said.
+    on_slow: Option<(Ident, OnSlow)>,
+}
+
+/// What happens to items that come faster than a receiver finishes them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum OnSlow {
+    #[default]
+    Block,
+    DropOldest(u32),
+    KeepLatest,
+}
+
+impl OnSlow {
+    fn parse(word: &Word, errors: &mut Errors) -> Option<Self> {
+        let value = match (&word.options, &word.value) {
+            (None, Some((_, Value::Expr(value)))) => Self::from_expr(value),
+            _ => None,
+        };
+        if value.is_none() {
+            let message = "`on_slow` says what happens to items that a receiver is too slow for: write `on_slow = Block`, \
+                           `on_slow = DropOldest(8)`, say, or `on_slow = KeepLatest`";
+            errors.push(word, message);
+        }
+        value
+    }
+
+    fn from_expr(value: &Expr) -> Option<Self> {
+        match value {
+            Expr::Path(path) if path.path.is_ident("Block") => Some(Self::Block),
+            Expr::Path(path) if path.path.is_ident("KeepLatest") => Some(Self::KeepLatest),
+            Expr::Call(call) => match (&*call.func, call.args.first()) {
+                (Expr::Path(path), Some(Expr::Lit(ExprLit { lit: Lit::Int(count), .. })))
+                    if path.path.is_ident("DropOldest") && call.args.len() == 1 =>
+                {
+                    // An item for which there is no place would never arrive.
+                    count.base10_parse().ok().filter(|count| *count > 0).map(Self::DropOldest)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl ToTokens for OnSlow {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.extend(match self {
+            Self::Block => quote!(::daffi::OnSlow::Block),
+            Self::DropOldest(count) => quote!(::daffi::OnSlow::DropOldest(#count)),
+            Self::KeepLatest => quote!(::daffi::OnSlow::KeepLatest),
+        });
+    }
 }
 
 impl FetcherOptions {
@@ -43,8 +97,16 @@ impl FetcherOptions {
         self.modifier.as_ref().map_or(Modifier::Foreground, |(modifier, _)| *modifier)
     }
 
+    pub(crate) fn on_slow(&self) -> OnSlow {
+        self.on_slow.as_ref().map_or(OnSlow::default(), |(_, on_slow)| *on_slow)
+    }
+
     fn take(&mut self, word: &Word, errors: &mut Errors) {
         match word.name.to_string().as_str() {
+            "on_slow" => {
+                let value = OnSlow::parse(word, errors).unwrap_or_default();
+                set(&mut self.on_slow, word, Some((word.name.clone(), value)), errors);
+            }
             "name" => set(&mut self.name, word, word.text(errors), errors),
             "of" => set(&mut self.of, word, word.path(errors), errors),
             "idempotent" => {
@@ -83,6 +145,9 @@ impl FetcherOptions {
                            and `BG`: remove it";
             errors.push(word, message);
         }
+        if let (Some((word, _)), false) = (&self.on_slow, self.modifier() == Modifier::Stream) {
+            errors.push(word, "only items of a stream can be dropped, so `on_slow` goes with `STREAM`: remove it");
+        }
     }
 }
 
@@ -113,7 +178,7 @@ impl ClientOptions {
         match name.as_str() {
             "name" => set(&mut self.prefix, word, word.text(errors), errors),
             "of" => set(&mut self.of, word, word.path(errors), errors),
-            "idempotent" => errors.push(word, per_method(&name)),
+            "idempotent" | "on_slow" => errors.push(word, per_method(&name)),
             _ if Modifier::from_word(word, &mut Errors::default()).is_some() => errors.push(word, per_method(&name)),
             _ => {
                 let hint = hint(closest(&name, ["name", "of"]));
@@ -182,6 +247,34 @@ mod tests {
         assert!(refused(quote!(name = "a", name = "b")).contains("`name` is given twice"));
         assert!(refused(quote!(STREAM, idempotent)).contains("goes with `FG` and `BG`"));
         assert!(refused(quote!(BG(no_return), idempotent)).contains("goes with `FG` and `BG`"));
+    }
+
+    #[test]
+    fn a_stream_says_what_it_does_for_the_slow() {
+        let on_slow = |arguments| {
+            let (options, errors) = read(arguments);
+            (options.on_slow().to_token_stream().to_string(), errors)
+        };
+        for (arguments, expected) in [
+            (quote!(STREAM), quote!(::daffi::OnSlow::Block)),
+            (quote!(STREAM, on_slow = Block), quote!(::daffi::OnSlow::Block)),
+            (quote!(on_slow = KeepLatest, STREAM), quote!(::daffi::OnSlow::KeepLatest)),
+            (quote!(STREAM, on_slow = DropOldest(8)), quote!(::daffi::OnSlow::DropOldest(8u32))),
+        ] {
+            assert_eq!(on_slow(arguments), (expected.to_string(), String::new()));
+        }
+        for arguments in [
+            quote!(STREAM, on_slow),
+            quote!(STREAM, on_slow = Latest),
+            quote!(STREAM, on_slow = DropOldest),
+            quote!(STREAM, on_slow = DropOldest(0)),
+            quote!(STREAM, on_slow = DropOldest(1, 2)),
+            quote!(STREAM, on_slow(KeepLatest)),
+        ] {
+            assert!(on_slow(arguments).1.contains("write `on_slow = Block`"));
+        }
+        assert!(refused(quote!(on_slow = KeepLatest)).contains("goes with `STREAM`"));
+        assert!(refused(quote!(STREAM, on_slow = Block, on_slow = Block)).contains("given twice"));
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod words;
 /// | `no_cancel` | lets it finish although its caller has gone |
 /// | `limit = N` | runs at most so many at once; further calls wait |
 /// | `queue = N` | lets at most so many wait, and refuses more; as many as may run unless told otherwise |
+/// | `lossless` | gets every item of a stream, whatever the stream drops for others that are slow |
 ///
 /// ```text
 /// #[callback(name = "resize", limit = 4, queue = 16)]
@@ -224,6 +225,7 @@ pub fn callback(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `name = "shop.buy"` | calls the callback of this name, instead of the stub's own |
 /// | `of = shop::buy` | has the compiler check the stub against a callback: see below |
 /// | `idempotent` | running the callback twice does no harm, so `.retry(..)` may; with `FG` and `BG` |
+/// | `on_slow = KeepLatest` | what happens to items that a receiver is too slow for, with `STREAM`: `Block`, `DropOldest(N)`, `KeepLatest` |
 ///
 /// # Arguments
 ///

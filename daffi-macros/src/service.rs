@@ -266,7 +266,8 @@ mod tests {
                         options: ::daffi::__private::CallbackOptions {
                             inline: false,
                             no_cancel: false,
-                            limit: ::core::option::Option::Some((2u32, 2u32))
+                            limit: ::core::option::Option::Some((2u32, 2u32)),
+                            lossless: false
                         },
                         handler: ::daffi::__private::Handler::Async(__daffi_invoke),
                     }

@@ -10,6 +10,7 @@ use syn::{FnArg, Pat, Type, Visibility};
 use crate::contract;
 use crate::declaration::Declaration;
 use crate::encoding;
+use crate::fetcher_options::OnSlow;
 use crate::modifier::Modifier;
 use crate::output::Output;
 use crate::parameters::Parameter;
@@ -24,6 +25,7 @@ pub(crate) struct Stub<'a> {
     /// On the wire.
     pub(crate) name: &'a str,
     pub(crate) idempotent: bool,
+    pub(crate) on_slow: OnSlow,
     /// The type and the name of the signature that it is checked against.
     pub(crate) of: Option<(Type, Ident)>,
     /// The visibility of the client, if it is a method of one.
@@ -96,7 +98,7 @@ impl Stub<'_> {
 
     /// What it says of itself, to be compared with the callback.
     fn described(&self) -> TokenStream {
-        let (name, idempotent) = (self.name, self.idempotent);
+        let (name, idempotent, on_slow) = (self.name, self.idempotent, self.on_slow);
         let signature = &self.declaration.signature;
         let kind = match self.modifier {
             Modifier::Stream if self.checked.output.value.is_some() => Kind::Incoming,
@@ -111,6 +113,7 @@ impl Stub<'_> {
                 signature: #described,
                 #location
                 idempotent: #idempotent,
+                on_slow: #on_slow,
             };
         }
     }
@@ -210,6 +213,7 @@ mod tests {
                 file: ::core::file!(),
                 line: ::core::line!(),
                 idempotent: false,
+                on_slow: ::daffi::OnSlow::Block,
             };
         }
     }

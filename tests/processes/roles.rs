@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use daffi::{Event, Global, StreamReport, callback, callbacks, fallible};
+use daffi::{Event, Global, OnSlow, StreamReport, callback, callbacks, fallible};
 use daffi_core::node::Callback;
 use tokio::sync::{mpsc, watch};
 
@@ -41,6 +41,24 @@ fn count_sequence(n: u64) {
         *count += 1;
         assert_eq!(*count, n, "out of order");
     });
+}
+
+/// Counts pictures, and keeps none.
+#[callback]
+fn picture(picture: Vec<u8>) {
+    drop(picture);
+    COUNT.send_modify(|count| *count += 1);
+}
+
+mod slow {
+    use super::*;
+
+    /// Works on each for a while.
+    #[callback]
+    pub(super) fn picture(picture: Vec<u8>) {
+        std::thread::sleep(Duration::from_millis(10));
+        super::picture(picture);
+    }
 }
 
 #[callback]
@@ -96,6 +114,8 @@ mod fetch {
         pub(in super::super) async fn process_sequence(a: i64);
         #[daffi::fetcher(STREAM)]
         pub(in super::super) async fn count_sequence(n: u64);
+        #[daffi::fetcher(STREAM)]
+        pub(in super::super) async fn picture(picture: Vec<u8>);
     }
     #[daffi::fetcher]
     pub(super) async fn add(a: i64, b: i64) -> i64;
@@ -108,7 +128,8 @@ mod fetch {
 /// The callbacks that a role offers.
 fn offers(role: &str) -> Vec<Callback> {
     match role {
-        "taker" => callbacks![process_sequence, count_sequence, add, who, hang, numbers].into(),
+        "taker" => callbacks![process_sequence, count_sequence, picture, add, who, hang, numbers].into(),
+        "slow" => callbacks![slow::picture].into(),
         "victim" => callbacks![victim::process_sequence].into(),
         // What it does not offer, it has in its program all the same.
         "bystander" => callbacks![add, who].into(),
@@ -168,8 +189,12 @@ fn commands() -> mpsc::UnboundedReceiver<String> {
 
 async fn tell_of_streams(mut events: daffi::Events) {
     while let Some(event) = events.next().await {
-        if let Event::StreamEnded { producer, delivered, end, .. } = event {
-            say(&format!("ended {producer} {delivered} {end:?}"));
+        match event {
+            Event::StreamEnded { producer, delivered, end, .. } => {
+                say(&format!("ended {producer} {delivered} {end:?}"))
+            }
+            Event::ItemsDropped { receiver, .. } => say(&format!("dropped {receiver}")),
+            _ => {}
         }
     }
 }
@@ -209,6 +234,16 @@ async fn obey(global: &Global, command: &str) -> String {
             // Long enough for a receiver that is lost to be noticed before one that stalls is.
             let stream = fetch::stream::process_sequence(1..=number(count)).stall_after(PATIENCE);
             stream.await.map_or_else(|error| format!("{error}"), |report| summary(&report))
+        }
+        ["pictures", on_slow, count] => {
+            let on_slow = match on_slow {
+                "block" => OnSlow::Block,
+                "oldest" => OnSlow::DropOldest(4),
+                _ => OnSlow::KeepLatest,
+            };
+            let pictures = (0..number(count)).map(|n| vec![n as u8; 256 << 10]);
+            let stream = fetch::stream::picture(pictures).on_slow(on_slow).stall_after(PATIENCE);
+            stream.await.map_or_else(|error| error.to_string(), |report| accounts(&report))
         }
         ["stream-forever"] => {
             let told = TellOnDrop;
@@ -287,6 +322,13 @@ fn summary(report: &StreamReport) -> String {
         Ok(()) => format!("{} {}", receiver.node, receiver.delivered),
         Err(error) => format!("{} {} ({error})", receiver.node, receiver.delivered),
     });
+    format!("{} items: {}", report.sent, receivers.collect::<Vec<_>>().join(", "))
+}
+
+/// The same, for streams that may go on without some items: `3 items: a 2 1 Ok(())`.
+fn accounts(report: &StreamReport) -> String {
+    let receivers = report.receivers.iter();
+    let receivers = receivers.map(|it| format!("{} {} {} {:?}", it.node, it.delivered, it.dropped, it.result));
     format!("{} items: {}", report.sent, receivers.collect::<Vec<_>>().join(", "))
 }
 

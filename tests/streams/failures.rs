@@ -210,7 +210,7 @@ async fn a_receiver_that_hangs_is_taken_off_and_the_others_finish() {
             Event::Disconnected { reason } => panic!("it lost its connection: {reason}"),
             _ => None,
         });
-        assert_eq!(end.await, StreamEnded::Cancelled);
+        assert_eq!(end.await, StreamEnded::Stalled);
     }
     for name in ["task", "thread"] {
         assert_eq!(send::alive().on(&sender).to(name).await, Ok(true));

@@ -245,6 +245,11 @@ async fn obey(global: &Global, command: &str) -> String {
             let stream = fetch::stream::picture(pictures).on_slow(on_slow).stall_after(PATIENCE);
             stream.await.map_or_else(|error| error.to_string(), |report| accounts(&report))
         }
+        ["large-pictures", mebibytes, count] => {
+            let size = mebibytes.parse::<usize>().unwrap() << 20;
+            let pictures = (0..number(count)).map(move |n| vec![n as u8; size]);
+            fetch::stream::picture(pictures).await.map_or_else(|error| error.to_string(), |report| accounts(&report))
+        }
         ["stream-forever"] => {
             let told = TellOnDrop;
             let numbers = (1..).inspect(move |_| {

@@ -67,6 +67,25 @@ async fn a_source_that_fails_leaves_the_items_before_it() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
+async fn a_large_item_is_never_whole_in_the_controller_and_never_twice_in_a_receiver() {
+    const MIB: u64 = 1 << 20;
+    limited(async {
+        let mut system = System::new();
+        let controller = system.controller("controller", "controller").await;
+        let receiver = system.process("taker", "receiver").await;
+        let mut sender = system.process("caller", "sender").await;
+        sender.ask("wait receiver").await;
+        assert_eq!(sender.ask("large-pictures 128 2").await, "2 items: receiver 2 0 Ok(())");
+        // What may be on its way, and the program.
+        assert!(controller.most_memory() < 64 * MIB, "{} bytes", controller.most_memory());
+        // The item as it came, the item as the callback has it, and a part of the next; a third one would be too much.
+        assert!(receiver.most_memory() < 3 * 128 * MIB, "{} bytes", receiver.most_memory());
+    })
+    .await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
 async fn an_infinite_stream_takes_no_memory_and_ends_with_its_call() {
     /// How much more memory a process may have in use at the end of the stream than soon after its beginning. All items of
     /// the stream take more.

@@ -157,9 +157,20 @@ impl Process {
     /// How much memory it has in use, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory(&self) -> u64 {
+        self.told("VmRSS:")
+    }
+
+    /// The most that it ever had in use.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.told("VmHWM:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn told(&self, of: &str) -> u64 {
         let id = self.child.id().expect("it runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells");
+        let resident = status.lines().find_map(|line| line.strip_prefix(of)).expect("Linux tells");
         let kibibytes = resident.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
         kibibytes * 1024
     }

@@ -12,11 +12,11 @@ use std::{
 use bytes::Bytes;
 use daffi_core::wire::{
     Malformed, NodeId,
-    batch::{Batch, Carries},
+    batch::{Batch, Carries, Header},
     credit::Credit,
     failure::Failure,
     item_stream::{Answer, ReceiverEnd, StreamRequest},
-    limits::{self, MAX_TARGETS, TELL_DROPPED},
+    limits::{self, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS, TELL_DROPPED},
     pace::Pace,
     queue::Queue,
 };
@@ -50,6 +50,9 @@ struct State {
     live: bool,
     /// The batch whose last item is the last that a receiver can begin with, for newcomers.
     latest: Option<Batch>,
+    takes_fragments: bool,
+    /// How many bytes came of a batch whose last fragment has not come.
+    fragments: usize,
     has_ended: bool,
 }
 
@@ -112,7 +115,9 @@ impl Receiver {
 
     /// Whether there is something for it to do.
     const fn is_busy(&self) -> bool {
-        self.sent.items > self.finished() || self.queue.waiting() > 0
+        // An item that comes in fragments is none until the last of them.
+        let finished = self.granted.bytes.saturating_sub(WINDOW.bytes);
+        self.sent.items > self.finished() || self.sent.bytes > finished || self.queue.waiting() > 0
     }
 
     /// How many items may be sent to it.
@@ -143,6 +148,8 @@ impl Fanout {
             dropped: false,
             live: request.live,
             latest: None,
+            takes_fragments: request.takes_fragments(),
+            fragments: 0,
             has_ended: false,
         };
         Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now() }
@@ -207,6 +214,7 @@ impl Fanout {
         } else if !state.received.is_below(state.granted) {
             return Err(Malformed("a stream that exceeds its credit"));
         }
+        state.take_fragment(header)?;
         state.received = state.received.plus(cost);
         if state.live && header.carries == Carries::Items {
             state.latest = Some(batch.clone());
@@ -353,6 +361,20 @@ impl Fanout {
 }
 
 impl State {
+    /// Counts what came of a batch in fragments: a receiver puts them together, and trusts that this has a limit.
+    fn take_fragment(&mut self, header: &Header) -> Result<(), Malformed> {
+        let length = self.fragments + header.body as usize;
+        if length > MAX_PAYLOAD + MAX_HEAD {
+            return Err(Malformed("a batch above the limit"));
+        }
+        let is_fragment = header.carries == Carries::Fragment;
+        if is_fragment && !self.takes_fragments {
+            return Err(Malformed("a fragment where batches may have to go"));
+        }
+        self.fragments = if is_fragment { length } else { 0 };
+        Ok(())
+    }
+
     fn find(&mut self, key: Key) -> Option<&mut Receiver> {
         let index = self.receivers.binary_search_by_key(&key, |receiver| receiver.key).ok()?;
         self.receivers.get_mut(index)

@@ -20,13 +20,13 @@ use super::{
 };
 
 /// The width of the header as this crate writes it: body length, first sequence number, count, flags, sender time.
-const HEADER: usize = 4 + 8 + 4 + 1 + 8;
+pub(super) const HEADER: usize = 4 + 8 + 4 + 1 + 8;
 
 /// The width of an item's length as this crate writes it.
 const ITEM_HEADER: usize = 4;
 
 /// The largest batch body: one item of the largest size.
-const MAX_BODY: u64 = (limits::MAX_PAYLOAD + limits::MAX_HEAD) as u64;
+pub(super) const MAX_BODY: u64 = (limits::MAX_PAYLOAD + limits::MAX_HEAD) as u64;
 
 /// What a batch carries: its flags. They exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum Carries {
     /// Nodes that are to get the stream from here on: [`Newcomers`](super::item_stream::Newcomers), and no item. From the producer to
     /// the controller alone.
     Newcomers = 3,
+    /// A part of the items of a batch that is too large to go at once, and no whole item: see [`fragment`](super::fragment).
+    Fragment = 4,
 }
 
 impl Carries {
@@ -50,6 +52,7 @@ impl Carries {
             1 => Ok(Self::End),
             2 => Ok(Self::Dependents),
             3 => Ok(Self::Newcomers),
+            4 => Ok(Self::Fragment),
             _ => Err(Malformed("a batch that carries something unknown")),
         }
     }
@@ -197,7 +200,7 @@ impl Builder {
         let carries = if self.dependents { Carries::Dependents } else { Carries::Items };
         let header = Header { body: (buffer.len() - HEADER) as u32, first, count, carries, sent_at };
         header.write(&mut buffer);
-        Batch { header, pieces: vec![buffer.into()] }
+        Batch::of_pieces(header, vec![buffer.into()])
     }
 }
 
@@ -230,6 +233,8 @@ pub enum ItemError<E> {
 pub struct Batch {
     header: Header,
     pieces: Vec<Bytes>,
+    /// How many bytes it costs in credit.
+    bytes: u64,
 }
 
 impl Batch {
@@ -248,7 +253,26 @@ impl Batch {
         message::put(said, &mut buffer);
         let header = Header { body: (buffer.len() - HEADER) as u32, first, count: 0, carries, sent_at };
         header.write(&mut buffer);
-        Self { header, pieces: vec![buffer.into()] }
+        Self::of_pieces(header, vec![buffer.into()])
+    }
+
+    /// Of header and body, as they are written.
+    fn of_pieces(header: Header, pieces: Vec<Bytes>) -> Self {
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { header, pieces, bytes }
+    }
+
+    /// One that has this body, which has to be as long as the header says.
+    pub(super) fn of_body(header: Header, body: Bytes) -> Self {
+        let mut head = vec![0; HEADER];
+        header.write(&mut head);
+        Self::of_pieces(header, vec![head.into(), body])
+    }
+
+    /// One whose body is what follows the room for the header in `buffer`, and that came at this price.
+    pub(super) fn of_buffer(header: Header, mut buffer: Vec<u8>, bytes: u64) -> Self {
+        header.write(&mut buffer);
+        Self { header, pieces: vec![buffer.into()], bytes }
     }
 
     /// What stands in front of the items.
@@ -263,8 +287,7 @@ impl Batch {
 
     /// What the batch costs in credit.
     pub fn cost(&self) -> Credit {
-        let bytes = self.pieces.iter().map(|piece| piece.len() as u64).sum();
-        Credit { items: u64::from(self.header.count), bytes }
+        Credit { items: u64::from(self.header.count), bytes: self.bytes }
     }
 
     /// The items, without copying them if the batch came in one piece.
@@ -313,13 +336,7 @@ impl Batch {
         if range == (0..self.header.count) {
             return Ok(self.clone());
         }
-        let mut walk = Walk { pieces: &self.pieces, offset: 0 };
-        // The header, whatever its width.
-        for _ in 0..3 {
-            walk.integer()?;
-        }
-        walk.skip(1)?;
-        walk.integer()?;
+        let mut walk = self.walk_body()?;
         for _ in 0..range.start {
             walk.item()?;
         }
@@ -338,10 +355,30 @@ impl Batch {
         header.write(&mut head);
         let mut pieces = vec![head.into()];
         walk.take(length, &mut pieces);
-        Ok(Self { header, pieces })
+        Ok(Self::of_pieces(header, pieces))
     }
 
-    fn body(&self) -> Result<Bytes, Malformed> {
+    /// Appends what follows the header.
+    pub(super) fn put_body(&self, into: &mut Vec<u8>) -> Result<(), Malformed> {
+        let mut body = Vec::with_capacity(self.pieces.len());
+        self.walk_body()?.take(self.header.body as usize, &mut body);
+        body.iter().for_each(|piece| into.extend_from_slice(piece));
+        Ok(())
+    }
+
+    fn walk_body(&self) -> Result<Walk<'_>, Malformed> {
+        let mut walk = Walk { pieces: &self.pieces, offset: 0 };
+        // The header, whatever its width.
+        for _ in 0..3 {
+            walk.integer()?;
+        }
+        walk.skip(1)?;
+        walk.integer()?;
+        Ok(walk)
+    }
+
+    /// What follows the header, without copying it if the batch came in one piece.
+    pub(super) fn body(&self) -> Result<Bytes, Malformed> {
         let mut whole = match self.pieces.as_slice() {
             [only] => only.clone(),
             several => {
@@ -531,7 +568,7 @@ impl Cutter {
                 wanted = 0;
             }
         }
-        Ok(Some(Batch { header, pieces }))
+        Ok(Some(Batch::of_pieces(header, pieces)))
     }
 
     /// Copies the first bytes into `out`; how many.

@@ -40,6 +40,13 @@ pub struct StreamRequest {
     pub live: bool,
 }
 
+impl StreamRequest {
+    /// Whether large batches go in fragments: where one may have to go, or to be kept for newcomers, they go whole.
+    pub const fn takes_fragments(&self) -> bool {
+        self.keep.is_none() && !self.live
+    }
+}
+
 /// The header of a stream on its way to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamOffer {

@@ -24,6 +24,10 @@ pub const LANE_FRAME: usize = 16 << 10;
 /// million items/s, 16 KiB 19 million, 64 KiB 17 to 22 million, 128 KiB 18 million.
 pub const BATCH: usize = 64 << 10;
 
+/// The size of the fragments that a large item of a stream goes in; one of up to twice as much goes whole. As much as QUIC's window
+/// of a stream: less would not be on its way at a time.
+pub const FRAGMENT: usize = 1 << 20;
+
 /// The most nodes that one broadcast or stream can go to; their ids must fit [`MAX_HEAD`].
 pub const MAX_TARGETS: usize = 8 << 10;
 

@@ -18,6 +18,7 @@ use crate::{
         Malformed, NodeId, StreamKind,
         batch::Batch,
         credit::{Allowance, Credit},
+        fragment::fragments,
         item_stream::{Answer, Newcomers, ReceiverEnd, StreamRequest},
         limits, message,
     },
@@ -62,7 +63,9 @@ pub(super) async fn carry(
     source.start(slot.clone(), &node.runtimes.work, scope);
     let credit = CreditGate::default();
     let missing = AtomicUsize::new(request.targets.len());
-    let mut writer = Writer { slot, credit: &credit, missing: &missing, clock: node.clock, sent: 0, outgoing, door };
+    let in_fragments = request.takes_fragments();
+    let clock = node.clock;
+    let mut writer = Writer { slot, credit: &credit, missing: &missing, clock, sent: 0, in_fragments, outgoing, door };
     let write = async {
         match writer.run().await {
             // The receivers stopped it; their answers say why.
@@ -120,6 +123,8 @@ struct Writer<'a> {
     missing: &'a AtomicUsize,
     clock: Clock,
     sent: u64,
+    /// Large batches go in fragments.
+    in_fragments: bool,
     outgoing: SendStream,
     door: Option<Door<'a>>,
 }
@@ -147,19 +152,33 @@ impl Writer<'_> {
                 }
             };
             for batch in batches {
-                if !credit.with(|allowance| allowance.may_send()) {
-                    // Not before what there was credit for is on its way: the next grant depends on it.
-                    self.outgoing.write(&mut pieces).await?;
-                    pieces.clear();
-                    credit.open().await;
+                if self.in_fragments {
+                    // Batches that were made here have the bodies that their headers say.
+                    for fragment in fragments(batch).into_iter().flatten() {
+                        self.put(&fragment, &mut pieces).await?;
+                    }
+                } else {
+                    self.put(&batch, &mut pieces).await?;
                 }
-                credit.with(|allowance| allowance.spend(batch.cost()));
-                self.sent += u64::from(batch.header().count);
-                pieces.extend_from_slice(batch.pieces());
             }
             self.outgoing.write(&mut pieces).await?;
             pieces.clear();
         }
+    }
+
+    /// Adds a batch to the pieces that are to be written, when there is credit for it.
+    async fn put(&mut self, batch: &Batch, pieces: &mut Vec<Bytes>) -> Result<(), StreamLost> {
+        let credit = self.credit;
+        if !credit.with(|allowance| allowance.may_send()) {
+            // Not before what there was credit for is on its way: the next grant depends on it.
+            self.outgoing.write(pieces).await?;
+            pieces.clear();
+            credit.open().await;
+        }
+        credit.with(|allowance| allowance.spend(batch.cost()));
+        self.sent += u64::from(batch.header().count);
+        pieces.extend_from_slice(batch.pieces());
+        Ok(())
     }
 
     /// Waits for this, or lets in who comes first.

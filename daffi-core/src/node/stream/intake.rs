@@ -14,6 +14,7 @@ use crate::{
         Malformed,
         batch::{Batch, Carries, Cutter},
         failure::Failure,
+        fragment::Assembler,
         item_stream::{Answer, ReceiverEnd},
     },
 };
@@ -29,7 +30,7 @@ pub(super) async fn take_in(
     batches: &mpsc::UnboundedSender<Batch>,
     progress: &Progress,
 ) -> Result<(), LinkError> {
-    let (mut cutter, mut chunks) = (Cutter::default(), vec![first]);
+    let (mut cutter, mut assembler, mut chunks) = (Cutter::default(), Assembler::default(), vec![first]);
     loop {
         chunks.drain(..).for_each(|chunk| cutter.push(chunk));
         while let Some(batch) = cutter.next_batch()? {
@@ -40,6 +41,11 @@ pub(super) async fn take_in(
             if progress.receive(&batch).is_err() {
                 return Err(Malformed("a stream that exceeds its credit").into());
             }
+            let cost = batch.cost();
+            let Some(batch) = assembler.push(batch)? else {
+                progress.assemble(cost);
+                continue;
+            };
             // Whoever took them may have ended early: nothing more is wanted.
             if batches.send(batch).is_err() {
                 source.stop(GiveUp::Unwanted);

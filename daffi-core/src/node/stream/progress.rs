@@ -44,6 +44,9 @@ pub(super) struct Progress {
 #[derive(Debug)]
 struct State {
     window: Window,
+    /// The batches that are finished, and the fragments that were put to a larger one.
+    finished: Credit,
+    assembled: Credit,
     /// The number of the next item; nothing before the first of a stream that has begun without this receiver.
     next: Option<u64>,
     /// Of a stream that is paced: when each batch came that is not finished, and how long the last that is was held.
@@ -64,6 +67,8 @@ impl Progress {
         let size = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
         let state = State {
             window: Window::new(size),
+            finished: Credit::default(),
+            assembled: Credit::default(),
             next: (!late).then_some(0),
             arrivals: paced.then(VecDeque::new),
             held: Duration::ZERO,
@@ -161,10 +166,22 @@ impl Progress {
         self.items.load(Ordering::Relaxed)
     }
 
+    /// A fragment was put to those before it: what it cost is free.
+    pub(super) fn assemble(&self, cost: Credit) {
+        let is_due = self.with(|state| {
+            state.assembled = state.assembled.plus(cost);
+            state.window.finish(state.finished.plus(state.assembled)).is_some()
+        });
+        if is_due {
+            self.due.notify_one();
+        }
+    }
+
     /// One more batch is finished, and in all these are.
     pub(super) fn finish(&self, total: Credit) {
         let is_due = self.with(|state| {
-            let granted = state.window.finish(total);
+            state.finished = total;
+            let granted = state.window.finish(total.plus(state.assembled));
             let Some(arrivals) = &mut state.arrivals else { return granted.is_some() };
             if let Some(arrival) = arrivals.pop_front() {
                 state.held = arrival.elapsed();

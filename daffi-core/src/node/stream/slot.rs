@@ -18,12 +18,14 @@ use crate::{
     wire::{
         batch::{Batch, Builder, ItemError},
         item_stream::StreamEnd,
-        limits::MAX_PAYLOAD,
+        limits::{MAX_PAYLOAD, STREAM_WINDOW_BYTES},
     },
 };
 
-/// How many full batches may wait for the writer: enough that it finds work when it comes back from a write.
+/// How many full batches may wait for the writer: enough that it finds work when it comes back from a write. Fewer, if they are so
+/// large that they have this many bytes.
 const QUEUE: usize = 4;
+const QUEUE_BYTES: u64 = STREAM_WINDOW_BYTES;
 
 /// The meeting place. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -231,7 +233,9 @@ impl Slot {
 
 impl State {
     fn has_no_room(&self) -> bool {
-        !self.closed && self.full.len() >= QUEUE
+        !self.closed
+            && (self.full.len() >= QUEUE
+                || self.full.iter().map(|batch| batch.cost().bytes).sum::<u64>() >= QUEUE_BYTES)
     }
 
     /// The open batch, closed, if there are items in it.

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use daffi_core::{
     link::{LinkError, Reader},
-    transport::{CloseCode, Connection, GiveUp, RecvStream, SendStream, StreamLost},
+    transport::{CloseCode, Connection, GiveUp, Priority, RecvStream, SendStream, StreamLost},
     wire::{
         CallId, Malformed, NodeId, StreamKind,
         batch::{Batch, Carries, Cutter},
@@ -38,6 +38,8 @@ pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>
             Ok(streams) => streams,
             Err(lost) => return lost.into(),
         };
+        // Answers: small, and the producer waits for them.
+        send.set_priority(Priority::Control);
         let (connection, hub) = (connection.clone(), hub.clone());
         tokio::spawn(async move {
             if let Err(LinkError::Malformed(malformed)) = run(node, &hub, send, receive).await {
@@ -230,6 +232,9 @@ async fn serve_receiver(fanout: Arc<Fanout>, place: Place, link: NodeLink, offer
         let mut way = Way { send, reader: Reader::new(receive), over: place.over.clone() };
         let mut header = vec![StreamKind::Items as u8];
         message::put(&offer, &mut header);
+        if offer.paced {
+            way.send.set_priority(Priority::Live);
+        }
         way.send.write(&mut [header.into()]).await?;
         let Way { send, reader, .. } = &mut way;
         tokio::select! {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration, vec::Drain};
 use bytes::Bytes;
 use daffi_core::{
     link::{FrameSender, LinkError, Reader, receive_frames},
-    transport::{CloseCode, Connection, ConnectionLost, Incoming, JoinToken, Listener, SendStream, StreamLost},
+    transport::{
+        CloseCode, Connection, ConnectionLost, Incoming, JoinToken, Listener, Priority, SendStream, StreamLost,
+    },
     wire::{
         Malformed, NodeId, StreamKind,
         control::{ToController, ToNode},
@@ -137,6 +139,7 @@ struct Session {
 
 async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<Session, Rejected> {
     let (mut send, receive) = connection.accept_bi().await.map_err(LinkError::from)?;
+    send.set_priority(Priority::Control);
     let mut receive = Reader::new(receive);
     let [kind] = receive.bytes().await?;
     if StreamKind::from_byte(kind).map_err(LinkError::from)? != StreamKind::Control {

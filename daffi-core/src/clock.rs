@@ -34,15 +34,6 @@ impl Clock {
         }
     }
 
-    /// The time that deadlines go by: that of the node's I/O thread, whatever clock the runtime has that asks. A test may have paused that
-    /// one, and the network knows nothing of it.
-    pub(crate) fn instant(self) -> Instant {
-        match self {
-            Self::System => std::time::Instant::now().into(),
-            Self::Runtime { .. } => Instant::now(),
-        }
-    }
-
     /// Microseconds since 1970; 0 for a time before.
     pub(crate) fn micros(self) -> u64 {
         let since = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -66,15 +57,6 @@ mod tests {
         assert_eq!(clock.micros(), 86_400_000_000);
         let blocking = tokio::task::spawn_blocking(move || clock.now());
         assert_eq!(blocking.await.unwrap(), SystemTime::UNIX_EPOCH + day);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_on_a_network_in_memory_a_pause_holds_up_deadlines() {
-        let (system, runtime) = (Clock::System, Clock::starting_at(SystemTime::UNIX_EPOCH));
-        let (real, paused) = (system.instant(), runtime.instant());
-        tokio::time::advance(Duration::from_secs(3_600)).await;
-        assert_eq!(runtime.instant() - paused, Duration::from_secs(3_600));
-        assert!(system.instant() - real < Duration::from_secs(600));
     }
 
     #[test]

@@ -18,13 +18,16 @@ use tokio::{
 
 use super::{LinkError, Reader};
 use crate::{
-    transport::{Assisted, Connection, ConnectionLost, Priority, RecvStream, StreamLost, assist},
+    transport::{Assisted, Connection, ConnectionLost, Priority, RecvStream, StreamLost, assist, assists},
     wire::{
         Malformed, StreamKind,
         frame::{self, Decoder, Frame, Head, MAX_FRAME},
         limits, varint,
     },
 };
+
+/// How many frames are handed over together at most. A read may bring a hundred thousand tiny ones.
+const TOGETHER: usize = 256;
 
 /// Sends frames over one connection, from any thread, without waiting. Clones share the lane.
 #[derive(Debug, Clone)]
@@ -167,7 +170,8 @@ async fn write_lane(lane: Arc<Lane>, connection: Connection) -> Result<Infallibl
     stream.write(&mut [Bytes::from_static(&[StreamKind::CallLane as u8])]).await?;
     loop {
         lane.filled.notified().await;
-        if !lane.lock().alone {
+        // On another thread than the I/O thread it is another runtime, if any, that would turn.
+        if !lane.lock().alone && !assists() {
             // What others are about to send goes along: a datagram costs more than a frame.
             tokio::task::yield_now().await;
         }
@@ -223,8 +227,8 @@ async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLo
     Ok(())
 }
 
-/// Receives the peer's frames, of its lane and the large ones, and hands them to `deliver`, all at once that came in one read, until
-/// the connection is gone or the peer sends what makes no sense.
+/// Receives the peer's frames, of its lane and the large ones, and hands them to `deliver`, those together that came in one read,
+/// until the connection is gone or the peer sends what makes no sense.
 pub async fn receive_frames<D>(connection: &Connection, deliver: D) -> LinkError
 where
     D: Fn(Drain<'_, Frame>) -> Result<(), Malformed> + Clone + Send + 'static,
@@ -264,7 +268,12 @@ where
                 }
                 let decoded = loop {
                     match decoder.next_frame() {
-                        Ok(Some(frame)) => frames.push(frame),
+                        Ok(Some(frame)) => {
+                            frames.push(frame);
+                            if frames.len() == TOGETHER {
+                                deliver(frames.drain(..))?;
+                            }
+                        }
                         Ok(None) => break Ok(()),
                         Err(malformed) => break Err(malformed),
                     }

@@ -52,6 +52,8 @@ struct Answered {
     /// When the caller stops waiting, whether or not the callback has to mind.
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
+    /// The connection that the call came by has ended.
+    ended: CancellationToken,
 }
 
 impl Context {
@@ -72,19 +74,25 @@ impl Context {
 
     /// How much of the caller's time is left; nothing if it has passed, `None` if the caller waits without limit.
     pub fn remaining(&self) -> Option<Duration> {
-        self.call.deadline.map(|deadline| deadline.saturating_duration_since(self.scope.node.clock.instant()))
+        self.call.deadline.map(|deadline| deadline.saturating_duration_since(self.scope.node.runtimes.now()))
     }
 
     /// Whether the caller has lost interest: it dropped the call, its time is over, or it is gone. An async callback is
     /// stopped then, unless it is marked `no_cancel`; a sync one may look here now and then.
     pub fn is_cancelled(&self) -> bool {
-        self.scope.unwanted.is_cancelled()
+        self.scope.unwanted.is_cancelled() || self.call.ended.is_cancelled()
     }
 
     /// Waits until the caller has lost interest. Cancel safe.
     pub fn cancelled(&self) -> Op<()> {
-        let unwanted = self.scope.unwanted.clone();
-        Op::new(async move { unwanted.cancelled().await })
+        // Once the callback has returned nobody cancels its call any more, but a connection ends.
+        let (unwanted, call) = (self.scope.unwanted.clone(), self.call.clone());
+        Op::new(async move {
+            tokio::select! {
+                () = unwanted.cancelled() => {}
+                () = call.ended.cancelled() => {}
+            }
+        })
     }
 
     /// The node that runs the callback.
@@ -141,7 +149,8 @@ impl Scope {
     }
 
     /// That of a callback which answers a call, or takes a stream (which has no number). `unwanted` tells when the caller has
-    /// lost interest.
+    /// lost interest, `ended` when the connection is over that it came by.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a call, from two callers")]
     pub(crate) fn of_callback(
         node: &Arc<Inner>,
         callback: Arc<Registered>,
@@ -150,9 +159,10 @@ impl Scope {
         deadline: Option<Instant>,
         trace: Option<TraceContext>,
         unwanted: CancellationToken,
+        ended: CancellationToken,
     ) -> Self {
         let finishes = callback.options().no_cancel;
-        let call = Arc::new(Answered { callback, caller, id, deadline, trace });
+        let call = Arc::new(Answered { callback, caller, id, deadline, trace, ended });
         Self {
             node: node.clone(),
             deadline: deadline.filter(|_| !finishes),

@@ -247,10 +247,17 @@ impl Directory {
     /// user's runs meanwhile: whoever holds the directory holds up the I/O thread.
     pub(crate) fn lists_for<E>(&self, error: CallError<E>) -> CallError<E> {
         match error {
-            CallError::NoNode { name, .. } => CallError::NoNode { name, present: self.present() },
+            // It may be in the directory still, or again.
+            CallError::NoNode { name, .. } => {
+                let mut present = self.present();
+                present.retain(|other| *other != name);
+                CallError::NoNode { name, present }
+            }
             CallError::NoCallback { name, node: Some(node), .. } => {
                 let entry = self.nodes.values().find(|entry| *entry.name == *node);
-                CallError::NoCallback { name, known: entry.map(Entry::known).unwrap_or_default(), node: Some(node) }
+                let mut known = entry.map(Entry::known).unwrap_or_default();
+                known.retain(|other| *other != name);
+                CallError::NoCallback { name, known, node: Some(node) }
             }
             other => other,
         }

@@ -46,7 +46,9 @@ pub(crate) fn handle(inner: &Arc<Inner>, link: &Arc<Link>, frames: Drain<'_, Fra
             Head::Broadcast { .. } => return Err(Malformed("a broadcast towards a node")),
         }
     }
-    if !calls.is_empty() {
+    if let [_] = calls.as_slice() {
+        calls.drain(..).for_each(|call| start(inner, link, call, false));
+    } else if !calls.is_empty() {
         // The I/O thread hands them over at once: it would have to wake others for each.
         let (inner, link) = (inner.clone(), link.clone());
         let work = inner.runtimes.work.clone();
@@ -84,7 +86,8 @@ fn admit(inner: &Inner, link: &Link, id: CallId, caller: NodeId, ask: Ask, args:
 fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived, alone: bool) {
     let Arrived { id, caller, ask, args, callback, deadline, unwanted, tracked, .. } = call;
     let span = ServerSpan::begin(inner, &callback.name, caller, ask.trace);
-    let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, span.trace(), unwanted);
+    let (trace, ended) = (span.trace(), link.ended.clone());
+    let scope = Scope::of_callback(inner, callback.clone(), caller, Some(id), deadline, trace, unwanted, ended);
     let (handler, inline) = (callback.handler(), callback.options().inline);
     let running = {
         let (inner, link) = (inner.clone(), link.clone());

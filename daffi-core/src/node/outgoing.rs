@@ -169,7 +169,7 @@ impl Drop for Sent {
 impl Outgoing {
     pub(crate) fn new(request: Box<Request>, modifier: Modifier, place: Place) -> Result<Self, CallError> {
         let (node, scope) = place.resolve(request.node.clone())?;
-        let began = node.clock.instant();
+        let began = node.runtimes.now();
         let timeout = request.timeout.or_else(|| modifier.default_timeout(&node));
         let own = timeout.and_then(|timeout| began.checked_add(timeout));
         let deadline = match (own, scope.as_ref().and_then(|scope| scope.deadline)) {
@@ -263,7 +263,7 @@ impl Outgoing {
     }
 
     async fn send_off(&self) -> Result<(), CallError> {
-        let permit = self.room().await?;
+        let permit = self.room_for_one().await?;
         let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
         self.span.reaches(&target.name);
         let waiting = Waiting::for_nothing(self.request.callback.clone(), target.load.enter(), permit);
@@ -284,6 +284,7 @@ impl Outgoing {
     }
 
     async fn gather<T, E>(&self, codec: Codec<T, E>) -> Result<Vec<NodeReply<T, E>>, CallError> {
+        let permit = self.room().await?;
         let (payload, link) = (self.payload()?, self.node.link()?);
         let audience = self.node.directory.borrow().all(&self.request.callback, self.request.stub)?;
         let Audience { callback, targets, misfits } = audience;
@@ -293,7 +294,6 @@ impl Outgoing {
             Ok(())
         } else {
             let ids = targets.iter().map(|target| target.node).collect();
-            let permit = self.room().await?;
             let head = |id| Head::Broadcast { id, targets: ids, ask: self.ask(callback) };
             let mut sent = self.send(permit, link, targets, &payload, head)?;
             self.within(async {
@@ -326,14 +326,25 @@ impl Outgoing {
     }
 
     pub(crate) async fn send_one(&self) -> Result<Sent, CallError> {
-        let permit = self.room().await?;
+        let permit = self.room_for_one().await?;
         let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
         self.span.reaches(&target.name);
         let peer = target.node;
         self.send(permit, link, vec![target], &payload, |id| Head::Call { id, peer, ask: self.ask(callback) })
     }
 
-    /// Waits until there is room among the calls under way.
+    /// The same as [`room`](Self::room); but what nobody can answer is told at once.
+    async fn room_for_one(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        match self.node.pending.room_now() {
+            Some(permit) => Ok(permit),
+            None => {
+                self.pick()?;
+                self.room().await
+            }
+        }
+    }
+
+    /// Waits until there is room among the calls under way. Whom they go to is looked up after that: it may take a while.
     async fn room(&self) -> Result<OwnedSemaphorePermit, CallError> {
         match self.node.pending.room_now() {
             Some(permit) => Ok(permit),
@@ -378,7 +389,7 @@ impl Outgoing {
     }
 
     fn ask(&self, callback: CallbackId) -> Ask {
-        let budget = self.deadline.map(|deadline| deadline.saturating_duration_since(self.node.clock.instant()));
+        let budget = self.deadline.map(|deadline| deadline.saturating_duration_since(self.node.runtimes.now()));
         Ask { callback, budget, trace: self.span.trace() }
     }
 
@@ -415,7 +426,7 @@ impl Outgoing {
     }
 
     fn waited(&self) -> Duration {
-        self.node.clock.instant().saturating_duration_since(self.began)
+        self.node.runtimes.now().saturating_duration_since(self.began)
     }
 
     pub(crate) fn decode<T, E>(

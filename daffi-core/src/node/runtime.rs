@@ -15,6 +15,7 @@ use std::{
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::oneshot,
+    time::Instant,
 };
 
 use super::desk::Desk;
@@ -90,6 +91,13 @@ impl Runtimes {
     /// All on the current runtime: for tests with an in-memory network and a paused clock.
     pub(crate) fn current() -> Self {
         Self { io: Handle::current(), work: Handle::current(), desk: None, _thread: None }
+    }
+
+    /// The time that deadlines go by: that of the I/O thread, whatever clock the runtime has that asks. A test may have paused
+    /// that one, and the network knows nothing of it.
+    pub(crate) fn now(&self) -> Instant {
+        let _runtime = self.io.enter();
+        Instant::now()
     }
 
     /// Runs a callback that comes alone, as long as it takes; sooner than as a task, if it is short.

@@ -4,8 +4,9 @@
 //! setting with its reason; [`memory`] is a network of one process for tests, with delay, broken links and partitions. An
 //! enum and no trait object: the hot path goes through here, and there are two transports, not an open set.
 //!
-//! Nothing here knows what the bytes mean, but for [`CloseCode`]: why a side closed a connection must be readable even by a
-//! peer whose protocol version differs, so it travels in QUIC's own close frame.
+//! Nothing here knows what the bytes mean. Its users say which of them go first ([`Priority`]). Only [`CloseCode`] has a meaning
+//! here: why a side closed a connection must be readable even by a peer whose protocol version differs, so it travels in QUIC's
+//! own close frame.
 
 mod assist;
 mod identity;
@@ -187,16 +188,14 @@ impl Connection {
     ///
     /// [`ConnectionLost`].
     pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
-        let (send, receive) = match self {
+        match self {
             Self::Quic(connection) => {
                 connection.accept_bi().await.map(quic::both).map_err(|error| quic::connection_lost(&error))
             }
             Self::Memory(connection) => {
                 connection.accept_bi().await.map(|(s, r)| (SendStream::Memory(s), RecvStream::Memory(r)))
             }
-        }?;
-        send.set_priority(Priority::Control);
-        Ok((send, receive))
+        }
     }
 
     /// The next stream that the peer opens towards this side. Cancel safe.
@@ -255,7 +254,8 @@ pub enum SendStream {
     Memory(memory::SendStream),
 }
 
-/// Which of the streams of a connection has its bytes sent first, when several have some: lower values wait for higher ones.
+/// Which of the streams of a connection has its bytes sent first, when several have some: lower values wait for higher ones. What
+/// waits for room in the connection's send window has no turn yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 pub enum Priority {
@@ -264,7 +264,7 @@ pub enum Priority {
     Bulk,
     /// Items that are stale soon.
     Live,
-    /// Small calls and their answers.
+    /// Small calls and their replies; large ones have streams of their own, which are bulk.
     Calls,
     /// Who is there, how far a receiver is, and how a stream ended.
     Control,

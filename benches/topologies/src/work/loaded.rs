@@ -102,7 +102,7 @@ impl Work for Loaded {
             })
         };
         let stream = tokio::spawn(async { stub::bulk(items).await });
-        while sent.load(Relaxed) < UNDER_WAY {
+        while sent.load(Relaxed) < UNDER_WAY && !stream.is_finished() {
             yield_now().await;
         }
         let (begun, before) = (Instant::now(), sent.load(Relaxed));

@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     link::{LinkError, Reader},
     node::{Inner, context::Scope, session::Link},
-    transport::{RecvStream, SendStream, StreamLost},
+    transport::{Priority, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed, NodeId, StreamKind,
         batch::Batch,
@@ -56,6 +56,9 @@ pub(super) async fn carry(
     let mut opening = vec![StreamKind::Items as u8];
     message::put(request, &mut opening);
     let (mut outgoing, answers) = link.connection.open_bi().await?;
+    if request.keep.is_some() {
+        outgoing.set_priority(Priority::Live);
+    }
     outgoing.write(&mut [opening.into()]).await?;
 
     // Whatever ends this future stops the source.

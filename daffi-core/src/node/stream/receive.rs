@@ -21,7 +21,7 @@ use crate::{
         session::Link,
         span::ServerSpan,
     },
-    transport::{CloseCode, SendStream},
+    transport::{CloseCode, Priority, SendStream},
     wire::{
         failure::Failure,
         item_stream::{StreamEnd, StreamOffer},
@@ -41,6 +41,8 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
             Ok(streams) => streams,
             Err(lost) => return lost.into(),
         };
+        // Answers: small, and the producer or the caller waits for them.
+        send.set_priority(Priority::Control);
         let (inner, link) = (inner.clone(), link.clone());
         // Counted among what runs for others until it is known to be something else.
         let tracked = link.tasks.token();
@@ -82,7 +84,8 @@ async fn run(
     let progress = Arc::new(Progress::new(offer.paced, offer.late));
     let (caller, unwanted) = (offer.producer, cancelled.clone());
     let span = ServerSpan::begin(&inner, &callback.name, caller, offer.trace);
-    let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, span.trace(), unwanted);
+    let (trace, over) = (span.trace(), link.ended.clone());
+    let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, trace, unwanted, over);
     let tell_every = TELL_EVERY.min(Duration::from_millis(offer.stall_millis) / 4).max(Duration::from_millis(1));
     let mut worker = span.within(|| worker::start(&inner, &callback, queue, progress.clone(), producer.clone(), scope));
 

@@ -165,7 +165,7 @@ impl<T, E> Results<T, E> {
     }
 
     fn waited(&self) -> Duration {
-        self.keeps_time.clock.instant().saturating_duration_since(self.began)
+        self.keeps_time.runtimes.now().saturating_duration_since(self.began)
     }
 
     /// Takes nothing more: the callee is told. Gives back the error that it ends with.

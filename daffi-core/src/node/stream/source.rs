@@ -84,7 +84,11 @@ pub struct StartingAt<S, P> {
 /// any; the first item of a stream always counts as one.
 ///
 /// Works on every source, one made by [`fallible`] included: `starting(frames, |frame| frame.is_key())`.
-pub const fn starting<S, P>(source: S, starts: P) -> StartingAt<S, P> {
+pub const fn starting<T, K, S, P>(source: S, starts: P) -> StartingAt<S, P>
+where
+    S: Source<T, K>,
+    P: FnMut(&T) -> bool + Send + 'static,
+{
     StartingAt { source, starts }
 }
 

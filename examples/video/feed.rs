@@ -1,6 +1,6 @@
-//! The video, of which each stream takes the next part.
+//! The video, as the source of its stream.
 //!
-//! Frames are taken and packed on the thread that a stream runs its source on, where a camera may block for long. Nobody else waits
+//! Frames are taken and packed on the thread that the stream runs its source on, where a camera may block for long. Nobody else waits
 //! for that thread: all it shares are flags.
 
 use std::{
@@ -9,10 +9,9 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use daffi_camera::{CaptureError, Counts, Frame, Pipeline, VideoSource, clock};
+use daffi_camera::{CaptureError, Counts, Frame, Pipeline, VideoSource};
 
 use crate::table::Notes;
 
@@ -54,17 +53,14 @@ impl Feed {
         Self { frames: Arc::new(Mutex::new(frames)), state: Arc::default() }
     }
 
-    /// The frames from here on: those that were captured before now are stale and left out, unless the video `goes_on`. Who
-    /// sees the first of them may not have seen those before.
-    pub(crate) fn turn(&self, goes_on: bool) -> Turn {
+    /// Makes the next frame one that somebody can begin with, who has not seen those before.
+    pub(crate) fn force_sync(&self) {
         self.state.wants_sync.store(true, Ordering::Relaxed);
-        let not_before = if goes_on { Duration::ZERO } else { clock::now() };
-        Turn { feed: self.clone(), not_before, stopped: Arc::default() }
     }
 
-    /// Whether there are no more frames.
-    pub(crate) fn is_over(&self) -> bool {
-        self.state.is_over.load(Ordering::Relaxed)
+    /// Ends the video after the frame at hand.
+    pub(crate) fn stop(&self) {
+        self.state.is_over.store(true, Ordering::Relaxed);
     }
 
     /// Why there are no more, if it was not the end of the video.
@@ -78,33 +74,14 @@ impl Feed {
     }
 }
 
-/// A part of the video: the source of one stream.
-#[derive(Clone)]
-pub(crate) struct Turn {
-    feed: Feed,
-    not_before: Duration,
-    stopped: Arc<AtomicBool>,
-}
-
-impl Turn {
-    /// Ends the part after the frame at hand.
-    pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn was_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-}
-
-impl Iterator for Turn {
+impl Iterator for Feed {
     type Item = Frame;
 
     fn next(&mut self) -> Option<Frame> {
-        let Feed { frames, state } = &self.feed;
+        let Self { frames, state } = self;
         let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
-        while !self.was_stopped() && !state.is_over.load(Ordering::Relaxed) {
-            let tried = frames.next(state, self.not_before);
+        while !state.is_over.load(Ordering::Relaxed) {
+            let tried = frames.next(state);
             *state.counts.lock().unwrap_or_else(PoisonError::into_inner) = frames.source.counts();
             match tried {
                 Next::Frame(frame) => return Some(frame),
@@ -129,12 +106,11 @@ enum Next {
 }
 
 impl Frames {
-    fn next(&mut self, state: &State, not_before: Duration) -> Next {
+    fn next(&mut self, state: &State) -> Next {
         if self.left == Some(0) {
             return Next::End(None);
         }
         let frame = match self.source.next() {
-            Some(Ok(frame)) if frame.captured_at() < not_before => return Next::Again,
             Some(Ok(frame)) => frame,
             // A camera may be silent for as long as it likes.
             Some(Err(error @ CaptureError::TimedOut { .. })) => {

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, error::Error, time::Duration};
 
-use daffi::{CallError, Event, Events, Global, NodeReply, fetcher};
+use daffi::{CallError, Event, Events, Global, NodeReply, fetcher, starting};
 use daffi_camera::{Counts, Frame, VideoSource};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    feed::{Feed, Turn},
+    feed::Feed,
     outcome::{Outcome, Seen, Viewing},
     signals::interrupted,
     source::VideoOptions,
@@ -58,72 +58,76 @@ pub(crate) async fn run(
     Ok(Outcome { seen, failure: feed.failure().map(ToString::to_string) })
 }
 
-/// Streams the video, turn by turn: a stream has the receivers that were there at its beginning.
+/// Streams the video to whoever is there, while viewers come and go. Unless it is `lasting`, it ends when all are gone.
 async fn stream(g: &Global, feed: &Feed, lasting: bool, notes: &Notes) -> Result<(), Box<dyn Error>> {
     let mut events = g.events();
-    let mut goes_on = false;
-    loop {
-        let turn = feed.turn(goes_on);
-        let mut present = viewers(g);
-        let streamed = tokio::select! {
-            streamed = show_stream(turn.clone()).on(g) => streamed,
-            () = others_join(g, &mut events, &turn, &mut present, notes) => unreachable!("it waits for ever"),
-        };
-        match streamed {
-            Ok(report) => {
-                // Those of whom nobody was told in time.
-                for viewer in report.failed().filter(|viewer| present.contains(&viewer.node)) {
-                    notes.say(format_args!("{} has left the video", viewer.node));
-                }
+    let mut present = viewers(g);
+    if present.is_empty() && lasting {
+        notes.say("waiting for a viewer");
+    }
+    let patience = if lasting { Duration::MAX } else { Duration::ZERO };
+    // Nothing is dropped: what the demo shows is that every frame arrives. `.on_slow(OnSlow::KeepLatest)` would be the other way.
+    let stream = show_stream(starting(feed.clone(), Frame::is_sync)).on(g).live(true).wait_for_receiver(patience);
+    let streamed = tokio::select! {
+        streamed = stream => streamed,
+        () = follow(g, &mut events, feed, lasting, &mut present, notes) => unreachable!("it follows for ever"),
+    };
+    match streamed {
+        Ok(report) => {
+            // Those of whom nobody was told in time.
+            for viewer in report.failed().filter(|viewer| present.contains(&viewer.node)) {
+                notes.say(format_args!("{} has left the video", viewer.node));
             }
-            Err(CallError::NoCallback { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Ok(())
         }
-        if feed.is_over() {
-            return Ok(());
+        Err(CallError::NoCallback { .. }) => {
+            notes.say("all viewers are gone");
+            Ok(())
         }
-        goes_on = turn.was_stopped();
-        if !goes_on {
-            if !lasting {
-                notes.say("all viewers are gone");
-                return Ok(());
-            }
-            notes.say("waiting for a viewer");
-            another_joins(g, &mut events, &mut BTreeSet::new(), notes).await;
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
-/// Ends the turn after the frame at hand when another viewer joins: the next turn is for all.
-async fn others_join(g: &Global, events: &mut Events, turn: &Turn, present: &mut BTreeSet<String>, notes: &Notes) {
-    loop {
-        another_joins(g, events, present, notes).await;
-        turn.stop();
-    }
-}
-
-/// Waits for a viewer who is not one of these.
-async fn another_joins(g: &Global, events: &mut Events, present: &mut BTreeSet<String>, notes: &Notes) {
+/// Tells who comes and goes.
+async fn follow(
+    g: &Global,
+    events: &mut Events,
+    feed: &Feed,
+    lasting: bool,
+    present: &mut BTreeSet<String>,
+    notes: &Notes,
+) {
+    let mut receiving = present.clone();
     while let Some(event) = events.next().await {
         match event {
-            // One of the same name may come back.
             Event::NodeLeft { node, reason } if present.remove(&node) => {
+                receiving.remove(&node);
                 notes.say(format_args!("{node} has left the video: {reason}"));
             }
-            Event::ReceiverLeft { node, reason, .. } if viewers(g).contains(&node) => {
-                notes.say(format_args!("{node} gets the video no more: {reason}"));
-            }
-            Event::NodeJoined { .. } | Event::CallbacksOffered { .. } | Event::Missed(_) => {
-                let now = viewers(g);
-                if !now.is_subset(present) {
-                    *present = now;
-                    return;
+            Event::ReceiverLeft { node, reason, .. } => {
+                receiving.remove(&node);
+                if viewers(g).contains(&node) {
+                    notes.say(format_args!("{node} gets the video no more: {reason}"));
                 }
             }
-            _ => {}
+            Event::ReceiverJoined { node, .. } => {
+                // It has the last frame that it can begin with, and need not wait long for the next.
+                feed.force_sync();
+                present.insert(node.clone());
+                receiving.insert(node);
+            }
+            Event::NodeJoined { .. } | Event::CallbacksOffered { .. } | Event::Missed(_) => {
+                present.extend(viewers(g));
+                continue;
+            }
+            _ => continue,
+        }
+        if receiving.is_empty() && !lasting {
+            notes.say("all viewers are gone");
+            feed.stop();
         }
     }
-    // The node has ended: nobody joins any more.
+    // The node has ended: nobody comes any more.
     std::future::pending::<()>().await;
 }
 

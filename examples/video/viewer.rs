@@ -14,7 +14,6 @@ use daffi_camera::{
     codec::Decoder,
     viewer::{Screen, WindowOptions, save_png, with_window},
 };
-use tokio::time::timeout;
 
 use crate::{outcome::Viewing, signals::interrupted};
 
@@ -170,30 +169,21 @@ async fn view(
 
 /// The producer runs the controller: when it is through, the connection ends.
 async fn producer_gone(events: &mut Events) -> Result<(), String> {
-    // A producer that stops breaks off its stream, too: only if it stays is that worth a word.
-    const MOMENT: Duration = Duration::from_secs(10);
-    let mut broken_off = false;
-    loop {
-        let event = match timeout(if broken_off { MOMENT } else { Duration::MAX }, events.next()).await {
-            Ok(Some(event)) => event,
-            Ok(None) => return Ok(()),
-            Err(_) => {
-                eprintln!("the producer broke off the stream: this viewer takes too long over a frame");
-                broken_off = false;
-                continue;
-            }
-        };
+    while let Some(event) = events.next().await {
         match event {
-            Event::ControllerStopping => return Ok(()),
+            Event::ControllerStopping => break,
             Event::Disconnected { reason } => {
                 eprintln!("the producer is gone: {reason}");
-                return Ok(());
+                break;
             }
             Event::StreamEnded { end: StreamEnded::CallbackFailed { message }, .. } => return Err(message),
-            Event::StreamEnded { end, .. } => broken_off = end == StreamEnded::Cancelled,
+            Event::StreamEnded { end: StreamEnded::Stalled, .. } => {
+                eprintln!("this viewer gets the video no more: it takes too long over a frame");
+            }
             _ => {}
         }
     }
+    Ok(())
 }
 
 /// Waits until the window is closed, if there is one.

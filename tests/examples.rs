@@ -104,6 +104,45 @@ fn structs_are_streamed() {
     });
 }
 
+#[test]
+fn a_slow_display_sees_the_newest_and_the_log_has_all() {
+    run(async {
+        let system = System::new();
+        let mut sensor = system.start("gauge_sensor", &["--displays", "2"]);
+        sensor.says("waiting for 2 displays").await;
+        let display = system.start("gauge_display", &[]);
+        let log = system.start("gauge_display", &["--log"]);
+        let said = sensor.ends_well().await;
+        assert!(said.contains(&"log: 300 of 300 values, 0 dropped".to_owned()), "{said:?}");
+        assert!(said.iter().any(|line| line.starts_with("display was too slow for ")), "{said:?}");
+        let shown = display.ends_well().await;
+        assert_eq!(shown[shown.len() - 2], "300", "{shown:?}");
+        let count = shown.len() - 1;
+        assert_eq!(shown[count], format!("{count} values taken, {} missed", 300 - count));
+        assert_eq!(log.ends_well().await, ["300 values taken, 0 missed", "the sum is 45150"]);
+    });
+}
+
+#[test]
+fn a_fan_who_comes_late_knows_the_score() {
+    run(async {
+        let system = System::new();
+        let mut game = system.start("scores_game", &[]);
+        game.says("waiting for a fan").await;
+        let mut first = system.start("scores_fan", &["--name", "first"]);
+        first.says("0 : 0").await;
+        let second = system.start("scores_fan", &["--name", "second"]);
+        game.says("second has come").await;
+        let said = game.ends_well().await;
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with("first saw 81 of 81 from number 0 on"), "{said:?}");
+        for fan in [first, second] {
+            let saw = fan.ends_well().await;
+            assert_eq!(saw[saw.len() - 2..], ["40 : 20", "the game is over: Finished"]);
+        }
+    });
+}
+
 #[cfg(unix)]
 #[test]
 fn the_shop_serves_and_refuses() {

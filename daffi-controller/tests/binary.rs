@@ -246,12 +246,18 @@ async fn a_call_that_does_not_end_is_waited_for_until_the_grace_is_over_or_a_sec
 /// An async callback without parameters. Its name is `called`.
 const fn callback(handler: fn(stub::State, stub::Payload) -> stub::BoxFuture<stub::Outcome>) -> Callback {
     let handler = Handler::Async(handler);
-    let options = stub::CallbackOptions { inline: false, no_cancel: false, limit: None };
+    let options = stub::CallbackOptions { inline: false, no_cancel: false, limit: None, lossless: false };
     Callback { name: "called", signature: SIGNATURE, file: file!(), line: line!(), options, handler }
 }
 
-static STUB: stub::Stub =
-    stub::Stub { name: "called", signature: SIGNATURE, file: file!(), line: line!(), idempotent: false };
+static STUB: stub::Stub = stub::Stub {
+    name: "called",
+    signature: SIGNATURE,
+    file: file!(),
+    line: line!(),
+    idempotent: false,
+    on_slow: daffi_core::node::OnSlow::Block,
+};
 
 const SIGNATURE: stub::Signature =
     stub::Signature { text: "called()", kind: stub::Kind::Call, parameters: &[], result: "()" };

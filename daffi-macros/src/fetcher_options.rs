@@ -98,7 +98,7 @@ impl FetcherOptions {
     }
 
     pub(crate) fn on_slow(&self) -> OnSlow {
-        self.on_slow.as_ref().map_or(OnSlow::default(), |(_, on_slow)| *on_slow)
+        self.on_slow.as_ref().map_or_else(OnSlow::default, |(_, on_slow)| *on_slow)
     }
 
     fn take(&mut self, word: &Word, errors: &mut Errors) {

@@ -60,5 +60,5 @@ async fn tell_of_drops(mut events: Events) {
             println!("{receiver} was too slow for {dropped} values up to now");
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

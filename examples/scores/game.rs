@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use daffi::{Event, fetcher, starting};
+use daffi::{Event, Events, fetcher, starting};
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -35,27 +35,30 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Options { goals, place } = Options::parse();
     let g = place.global().process_name("game").init_controller(true).callbacks([]).start().await?;
     println!("waiting for a fan");
-    let mut events = g.events();
+    let events = g.events();
     // A goal means something only to who knows the score before it. Who comes late begins with the whole score.
     let source = starting(play(goals), |score| matches!(score, Score::Whole { .. }));
     let report = tokio::select! {
         report = score(source).wait_for_receiver(Duration::MAX) => report?,
-        () = async {
-            while let Some(event) = events.next().await {
-                match event {
-                    Event::ReceiverJoined { node, .. } => println!("{node} has come"),
-                    Event::ReceiverLeft { node, .. } => println!("{node} has left"),
-                    _ => {}
-                }
-            }
-            std::future::pending().await
-        } => unreachable!("it listens for ever"),
+        () = tell_of_fans(events) => unreachable!("it listens for ever"),
     };
     for fan in &report.receivers {
         println!("{} saw {} of {} from number {} on", fan.node, fan.delivered, report.sent, fan.first);
     }
     g.stop().await;
     Ok(())
+}
+
+/// Who comes and goes.
+async fn tell_of_fans(mut events: Events) {
+    while let Some(event) = events.next().await {
+        match event {
+            Event::ReceiverJoined { node, .. } => println!("{node} has come"),
+            Event::ReceiverLeft { node, .. } => println!("{node} has left"),
+            _ => {}
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// A goal every now and then, and after every third the whole score.
@@ -65,9 +68,9 @@ fn play(goals: u32) -> impl Iterator<Item = Score> {
         std::thread::sleep(Duration::from_millis(50));
         let by_home = number % 3 != 1;
         if by_home {
-            home += 1
+            home += 1;
         } else {
-            guests += 1
+            guests += 1;
         };
         let whole = (number % 3 == 2).then_some(Score::Whole { home, guests });
         std::iter::once(Score::Goal { by_home }).chain(whole)

@@ -216,7 +216,7 @@ impl Progress {
     pub(super) fn grant_due(&self) -> Answer {
         let granted = self.with(|state| {
             let grant = state.window.grant();
-            state.arrivals.is_some().then(|| (grant, state.held))
+            state.arrivals.is_some().then_some((grant, state.held))
         });
         match granted {
             Some((grant, held)) => {

@@ -1,18 +1,24 @@
-//! The two gRPC services of `tonic-hop`, without protoc.
+//! The gRPC services of `tonic-hop`, without protoc.
 
-use tonic_build::manual::{Builder, Method, Service};
+use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
+
+const MESSAGE: &str = "crate::system::tonic_hop::Message";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let service = |name: &str, method: &str, route: &str| {
-        let method = Method::builder()
-            .name(method)
-            .route_name(route)
-            .input_type("crate::system::tonic_hop::Message")
-            .output_type("crate::system::tonic_hop::Message")
-            .codec_path("tonic_prost::ProstCodec")
-            .build();
-        Service::builder().name(name).package("peers").method(method).build()
-    };
-    Builder::new().compile(&[service("Echo", "echo", "Echo"), service("Proxy", "register", "Register")]);
+    let echo = service("Echo").method(method("echo", "Echo").build());
+    let proxy = service("Proxy").method(method("register", "Register").build());
+    let relay = service("Relay")
+        .method(method("subscribe", "Subscribe").server_streaming().build())
+        .method(method("publish", "Publish").client_streaming().build());
+    Builder::new().compile(&[echo.build(), proxy.build(), relay.build()]);
+}
+
+fn service(name: &str) -> tonic_build::manual::ServiceBuilder {
+    Service::builder().name(name).package("peers")
+}
+
+fn method(name: &str, route: &str) -> MethodBuilder {
+    let codec = "tonic_prost::ProstCodec";
+    Method::builder().name(name).route_name(route).input_type(MESSAGE).output_type(MESSAGE).codec_path(codec)
 }

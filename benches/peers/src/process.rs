@@ -66,10 +66,15 @@ impl Process {
 
     /// Gives it an order and waits for the answer.
     pub(crate) fn ask<Q: Serialize, A: DeserializeOwned>(&mut self, order: &Q, patience: Duration) -> Result<A> {
+        self.order(order)?;
+        self.answer(patience)
+    }
+
+    /// Gives it an order.
+    pub(crate) fn order<Q: Serialize>(&mut self, order: &Q) -> Result<()> {
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
-        self.orders.write_all(&line).map_err(|error| format!("{} takes no orders: {error}", self.what))?;
-        self.answer(patience)
+        Ok(self.orders.write_all(&line).map_err(|error| format!("{} takes no orders: {error}", self.what))?)
     }
 
     /// How much CPU time it has used.

@@ -1,4 +1,4 @@
-//! What the program is when it is started by itself: a router, a responder or a caller of one of the systems.
+//! What the program is when it is started by itself: one of the parts of one of the systems.
 
 use std::{
     future::Future,
@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::{
     Result,
     system::{self, System},
+    work::stream::{Intake, Scene},
 };
 
 /// How the program is told what to be. The command line is made in `topology`.
@@ -34,6 +35,12 @@ pub(crate) struct Role {
     /// Where the router listens; the router itself does not know yet.
     #[arg(long)]
     router: Option<SocketAddr>,
+    /// What is streamed, if anything is.
+    #[arg(long, value_parser = Scene::parse)]
+    scene: Option<Scene>,
+    /// Of several receivers which; the first is 0.
+    #[arg(long, default_value_t = 0)]
+    number: u32,
     /// The process to die with.
     #[arg(long)]
     parent: i32,
@@ -47,13 +54,19 @@ pub(crate) enum Part {
     Responder,
     /// Calls when it is told to.
     Caller,
+    /// Takes a stream.
+    Receiver,
+    /// Streams when it is told to.
+    Sender,
 }
 
-/// What a responder and a caller need to know.
+/// What all but the router need to know.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) router: SocketAddr,
+    /// Of several receivers which; the first is 0.
+    pub(crate) number: u32,
 }
 
 impl Role {
@@ -71,13 +84,33 @@ impl Role {
 
     fn run(self) -> Result<()> {
         die_with(self.parent)?;
-        let place = || -> Result<Place> {
-            Ok(Place { dir: self.dir.clone(), router: self.router.ok_or("it was not told where the router is")? })
+        let Self { part, system, dir, router, scene, number, .. } = self;
+        let calls = || system.calls().ok_or("it makes no calls");
+        let streams = || -> Result<_> {
+            let scene = scene.ok_or("it was not told what is streamed")?;
+            Ok((system.streams().ok_or("it has no streams")?, scene))
         };
-        match self.part {
-            Part::Router => self.system.route(&self.dir),
-            Part::Responder => self.system.respond(&place()?),
-            Part::Caller => self.system.call(&place()?, Orders::from_stdin()),
+        let place = || -> Result<_> {
+            let router = router.ok_or("it was not told where the router is")?;
+            Ok(Place { dir: dir.clone(), router, number })
+        };
+        match part {
+            Part::Router => match scene {
+                None => calls()?.route(&dir),
+                Some(scene) => streams()?.0.relay(&dir, &scene),
+            },
+            Part::Responder => calls()?.respond(&place()?),
+            Part::Caller => calls()?.call(&place()?, Orders::from_stdin()),
+            Part::Receiver => {
+                let (streams, scene) = streams()?;
+                let place = place()?;
+                let intake = Intake::start(&scene, number, Orders::from_stdin());
+                streams.receive(&place, &scene, intake)
+            }
+            Part::Sender => {
+                let (streams, scene) = streams()?;
+                streams.send(&place()?, &scene, Orders::from_stdin())
+            }
         }
     }
 }
@@ -88,6 +121,8 @@ impl Part {
             Self::Router => "router",
             Self::Responder => "responder",
             Self::Caller => "caller",
+            Self::Receiver => "receiver",
+            Self::Sender => "sender",
         }
     }
 }

@@ -74,9 +74,9 @@ impl Pipeline {
     }
 
     /// What came of it, when all is answered.
-    pub(super) fn outcome(&mut self) -> Option<Outcome> {
+    pub(super) fn outcome(&self) -> Option<Outcome> {
         let done = self.answered == self.order.count;
-        done.then(|| Outcome::new(self.begun.elapsed(), std::mem::take(&mut self.times)))
+        done.then(|| Outcome::new(self.begun.elapsed(), &self.times))
     }
 
     fn sent(&self) -> u32 {

@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     Result,
-    report::{Heading, Run},
+    figures::{Heading, Run},
     role::{Orders, tell},
-    system::System,
+    rounds::{self, Entry},
+    statistics::percentile,
+    system::{self, System},
     topology::Topology,
 };
 
@@ -64,32 +66,50 @@ pub(crate) struct Outcome {
 }
 
 impl Calls {
-    /// The same with another number of calls, if there is one.
-    pub(crate) fn with_count(self, count: Option<u32>) -> Self {
-        Self { count: count.unwrap_or(self.count), ..self }
+    /// All that take part, with another number of calls, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If a system that was asked for makes no calls.
+    pub(crate) fn entries(self, count: Option<u32>, options: &rounds::Options) -> Result<Vec<Entry>> {
+        let this = Self { count: count.unwrap_or(self.count), ..self };
+        let systems = match &options.systems {
+            None => system::ALL.into_iter().filter(|system| system.calls().is_some()).collect(),
+            Some(asked) => match asked.iter().find(|system| system.calls().is_none()) {
+                None => asked.clone(),
+                Some(system) => return Err(format!("{} does not do {}", system.name(), self.name).into()),
+            },
+        };
+        let entry = |system: &'static dyn System| {
+            let run = Box::new(move || this.run(system));
+            Entry { system, name: system.name().to_owned(), heading: this.heading(), run }
+        };
+        Ok(systems.into_iter().map(entry).collect())
     }
 
-    pub(crate) const fn heading(&self) -> Heading {
+    const fn heading(&self) -> Heading {
         let &Self { name: work, count, in_flight, figure } = self;
         let (unit, meaning) = match figure {
             Figure::P50 => ("us", "the median of the runs' p50s"),
             Figure::Rate => ("calls/s", "the median of the runs' rates"),
         };
-        Heading { work, receivers: 1, count, in_flight, unit, meaning }
+        let parts = ["caller", "router", "responder"];
+        Heading { work, receivers: 1, count, in_flight: Some(in_flight), unit, meaning, parts }
     }
 
     /// One run of one system, in fresh processes.
-    pub(crate) fn run(&self, system: &dyn System) -> Result<Run> {
+    fn run(&self, system: &dyn System) -> Result<Run> {
         let &Self { count, in_flight, .. } = self;
-        let mut topology = Topology::start(system)?;
+        let mut topology = Topology::of_calls(system)?;
         topology.run::<_, Outcome>(&Order { count: WARM_UP, in_flight }, patience(WARM_UP))?;
-        let (outcome, cpu) = topology.run(&Order { count, in_flight }, patience(count))?;
-        let Outcome { seconds, p50_us, p99_us } = outcome;
+        let before = topology.cpu()?;
+        let Outcome { seconds, p50_us, p99_us } = topology.run(&Order { count, in_flight }, patience(count))?;
+        let cpu = topology.cpu()?.since(before).of_one_in(count);
         let value = match self.figure {
             Figure::P50 => p50_us,
             Figure::Rate => f64::from(count) / seconds,
         };
-        Ok(Run { value, p50_us, p99_us, cpu: cpu.of_one_in(count) })
+        Ok(Run { value, p50_us: Some(p50_us), p99_us: Some(p99_us), cpu, ..Run::default() })
     }
 }
 
@@ -143,7 +163,7 @@ where
     while let Some(called) = callers.join_next().await {
         times.extend(called??);
     }
-    Ok(Outcome::new(begun.elapsed(), times))
+    Ok(Outcome::new(begun.elapsed(), &times))
 }
 
 /// What call `number` of a run carries: no two the same.
@@ -161,31 +181,15 @@ pub(crate) fn check(number: u32, answer: &[u8]) -> Result<()> {
 }
 
 impl Outcome {
-    pub(crate) fn new(took: Duration, mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        let (p50_us, p99_us) = (percentile_us(&times, 50), percentile_us(&times, 99));
-        Self { seconds: took.as_secs_f64(), p50_us, p99_us }
+    pub(crate) fn new(took: Duration, times: &[Duration]) -> Self {
+        let times: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
+        Self { seconds: took.as_secs_f64(), p50_us: percentile(&times, 50), p99_us: percentile(&times, 99) }
     }
-}
-
-/// Of sorted times: the smallest that so many percent do not exceed.
-fn percentile_us(times: &[Duration], percent: usize) -> f64 {
-    let rank = (times.len() * percent).div_ceil(100).max(1);
-    times.get(rank - 1).map_or(0.0, |time| time.as_secs_f64() * 1e6)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_of_what_was_measured() {
-        let times: Vec<_> = (1..=200).map(Duration::from_micros).collect();
-        assert_eq!(percentile_us(&times, 50).round(), 100.0);
-        assert_eq!(percentile_us(&times, 99).round(), 198.0);
-        assert_eq!(percentile_us(&times[..1], 99).round(), 1.0);
-        assert_eq!(percentile_us(&[], 50), 0.0);
-    }
 
     #[test]
     fn another_answer_is_noticed() {

@@ -1,3 +1,4 @@
 //! What is measured.
 
 pub(crate) mod calls;
+pub(crate) mod stream;

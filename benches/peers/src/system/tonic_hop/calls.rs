@@ -1,63 +1,37 @@
-//! gRPC with a hop: a client, a proxy that forwards each unary call, and a server, all of tonic, on runtimes of one thread, in
-//! clear text.
+//! A client, a proxy that forwards each unary call, and a server.
 //!
 //! The server tells the proxy where it is by a call of its own, since gRPC has no router that it could join.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
-    sync::OnceLock,
-};
+use std::{path::Path, sync::OnceLock};
 
 use bytes::Bytes;
 use tonic::{
     Request, Response, Status, async_trait,
-    transport::{Channel, Endpoint, Server, server::TcpIncoming},
+    transport::{Channel, Server},
 };
 
-use self::generated::{
-    echo::{
-        echo_client::EchoClient,
-        echo_server::{Echo, EchoServer},
+use super::{
+    Message, TonicHop, connect,
+    generated::{
+        echo::{
+            echo_client::EchoClient,
+            echo_server::{Echo, EchoServer},
+        },
+        proxy::{
+            proxy_client::ProxyClient,
+            proxy_server::{Proxy, ProxyServer},
+        },
     },
-    proxy::{
-        proxy_client::ProxyClient,
-        proxy_server::{Proxy, ProxyServer},
-    },
+    listen,
 };
-use super::{System, locked};
 use crate::{
     Result,
     role::{Orders, Place, block_on, tell},
+    system::Calls,
     work::calls,
 };
 
-/// Any free port.
-const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// What both ways carry.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Message {
-    #[prost(bytes = "bytes", tag = "1")]
-    bytes: Bytes,
-}
-
-#[derive(Debug)]
-pub(crate) struct TonicHop;
-
-impl System for TonicHop {
-    fn name(&self) -> &'static str {
-        "tonic-hop"
-    }
-
-    fn tls(&self) -> bool {
-        false
-    }
-
-    fn version(&self) -> Result<String> {
-        Ok(format!("{}, {}", locked("tonic"), locked("prost")))
-    }
-
+impl Calls for TonicHop {
     fn route(&self, _: &Path) -> Result<()> {
         block_on(async {
             let (incoming, address) = listen()?;
@@ -128,27 +102,5 @@ impl Echo for &'static Hop {
     async fn echo(&self, request: Request<Message>) -> std::result::Result<Response<Message>, Status> {
         let server = self.server.get().ok_or_else(|| Status::unavailable("no server has registered"))?;
         server.clone().echo(request.into_inner()).await
-    }
-}
-
-fn listen() -> Result<(TcpIncoming, SocketAddr)> {
-    let incoming = TcpIncoming::bind(LOCALHOST)?.with_nodelay(Some(true));
-    let address = incoming.local_addr()?;
-    Ok((incoming, address))
-}
-
-async fn connect(address: &str) -> Result<Channel> {
-    Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?)
-}
-
-mod generated {
-    #![allow(unreachable_pub, unused_qualifications, missing_docs, clippy::all)]
-
-    pub(super) mod echo {
-        tonic::include_proto!("peers.Echo");
-    }
-
-    pub(super) mod proxy {
-        tonic::include_proto!("peers.Proxy");
     }
 }

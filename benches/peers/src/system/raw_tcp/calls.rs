@@ -1,42 +1,26 @@
-//! The floor: blocking TCP of the standard library, in clear text. The router copies bytes from one connection to the other, a
-//! thread for each direction, and knows of nothing.
+//! Calls, as many at a time as wanted: the router copies bytes from one connection to the other, a thread for each direction.
 
 use std::{
     io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     thread,
 };
 
-use super::{
-    System,
-    pipeline::{Pipeline, READ},
-};
+use super::{RawTcp, accept, connect, listen};
 use crate::{
     Result,
     role::{Orders, Place, tell},
+    system::{
+        Calls,
+        pipeline::{Pipeline, READ},
+    },
     work::calls::Outcome,
 };
 
-#[derive(Debug)]
-pub(crate) struct RawTcp;
-
-impl System for RawTcp {
-    fn name(&self) -> &'static str {
-        "raw-tcp"
-    }
-
-    fn tls(&self) -> bool {
-        false
-    }
-
-    fn version(&self) -> Result<String> {
-        Ok("std".into())
-    }
-
+impl Calls for RawTcp {
     fn route(&self, _: &Path) -> Result<()> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        tell(&listener.local_addr()?)?;
+        let listener = listen()?;
         // The caller starts when the responder is there.
         let (responder, caller) = (accept(&listener)?, accept(&listener)?);
         let (answers, calls) = (responder.try_clone()?, caller.try_clone()?);
@@ -86,16 +70,4 @@ fn copy(mut from: TcpStream, mut to: TcpStream) -> io::Result<()> {
             length => to.write_all(&bytes[..length])?,
         }
     }
-}
-
-fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (stream, _) = listener.accept()?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-fn connect(place: &Place) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(place.router)?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

@@ -59,6 +59,8 @@ pub(crate) struct Line {
     pub(crate) min: f64,
     pub(crate) max: f64,
     pub(crate) unit: &'static str,
+    #[serde(skip)]
+    pub(crate) meaning: &'static str,
     /// As all that follows, unless said otherwise: the median of the runs.
     pub(crate) cpu_s_per_unit: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +91,7 @@ pub(crate) struct CpuOf {
 impl Line {
     /// Of at least one run.
     pub(crate) fn new(heading: &Heading, system: String, tls: bool, version: &str, runs: &[Run]) -> Self {
-        let &Heading { work, receivers, count, in_flight, unit, parts, .. } = heading;
+        let &Heading { work, receivers, count, in_flight, unit, meaning, parts } = heading;
         let values: Vec<_> = runs.iter().map(|run| run.value).collect();
         let (min, max) = range(&values);
         let slow: Vec<_> = runs.iter().filter_map(|run| run.slow).collect();
@@ -101,6 +103,7 @@ impl Line {
             min: rounded(min, 1),
             max: rounded(max, 1),
             unit,
+            meaning,
             cpu_s_per_unit: rounded(median_of(runs, |run| Some(run.cpu.total())).unwrap_or_default(), 9),
             p50_us: median_of(runs, |run| run.p50_us).map(|us| rounded(us, 1)),
             p99_us: median_of(runs, |run| run.p99_us).map(|us| rounded(us, 1)),

@@ -118,12 +118,12 @@ fn main() -> ExitCode {
 }
 
 fn calls(work: calls::Calls, options: &CallOptions) -> Result<ExitCode> {
-    Ok(measure(work.entries(options.count, &options.rounds)?, &options.rounds))
+    Ok(measure(work.entries(|count| options.count.unwrap_or(count), &options.rounds)?, &options.rounds))
 }
 
 fn stream(kind: Kind, options: &StreamOptions) -> Result<ExitCode> {
     let StreamOptions { count, receivers, rounds } = options;
-    Ok(measure(stream::entries(kind, *count, *receivers, rounds)?, rounds))
+    Ok(measure(stream::entries(kind, |most| count.unwrap_or(most), *receivers, rounds)?, rounds))
 }
 
 fn measure(entries: Vec<Entry>, options: &Options) -> ExitCode {

@@ -1,30 +1,26 @@
 //! What is printed: lines of JSON for programs, tables for people.
 
-use crate::{
-    figures::{Heading, Line},
-    rounds::Measured,
-};
+use crate::{figures::Line, rounds::Measured};
 
 /// Each line as JSON.
 pub(crate) fn json(measured: &Measured) {
     // Numbers and text of our own: there is nothing that JSON could not hold.
-    measured.lines().for_each(|line| println!("{}", serde_json::to_string(line).unwrap_or_default()));
+    measured.lines.iter().for_each(|line| println!("{}", serde_json::to_string(line).unwrap_or_default()));
 }
 
 /// A table for each work and number of receivers.
 pub(crate) fn tables(measured: &Measured) {
-    let mut last = None;
-    for (heading, line) in &measured.lines {
-        let this = (heading.work, heading.receivers);
-        if last.replace(this) != Some(this) {
-            head(heading);
+    for (_, lines) in measured.by_heading() {
+        if let Some(first) = lines.first() {
+            head(first);
         }
-        row(line);
+        lines.into_iter().for_each(row);
     }
 }
 
-fn head(heading: &Heading) {
-    let &Heading { work, receivers, in_flight, unit, meaning, parts, .. } = heading;
+fn head(line: &Line) {
+    let &Line { work, receivers, in_flight, unit, meaning, .. } = line;
+    let parts = line.cpu_s_per_unit_of.parts;
     let in_flight = in_flight.map(|calls| format!(", {calls} in flight")).unwrap_or_default();
     println!("{work} to {receivers}{in_flight}: {meaning}");
     println!(

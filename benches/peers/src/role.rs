@@ -168,6 +168,12 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
+/// Runs it on tokio's default runtime, with a thread for each core: small items of NATS to two receivers were measured up to a half
+/// faster so, and those of tonic not slower.
+pub(crate) fn block_on_all_cores<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Runtime::new()?.block_on(future)
+}
+
 /// Has the kernel kill this process, and whatever program takes its place, when the parent ends, however it ends.
 fn die_with(parent: i32) -> Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;

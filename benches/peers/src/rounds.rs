@@ -35,7 +35,7 @@ pub(crate) struct Entry {
 /// What came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
-    pub(crate) lines: Vec<(Heading, Line)>,
+    pub(crate) lines: Vec<Line>,
     pub(crate) failures: Vec<Failure>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn run(rounds: u32, entries: Vec<Entry>) -> Measured {
     for round in 1..=rounds {
         contestants.retain_mut(|contestant| contestant.go(round, &mut measured));
     }
-    measured.lines = contestants.iter().map(|contestant| (contestant.entry.heading, contestant.line())).collect();
+    measured.lines = contestants.iter().map(Contestant::line).collect();
     measured
 }
 
@@ -97,14 +97,14 @@ impl Contestant {
 }
 
 impl Measured {
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().map(|(_, line)| line)
+    /// The lines of each work, in the order in which they were measured.
+    pub(crate) fn by_work(&self) -> Vec<(&'static str, Vec<&Line>)> {
+        grouped(&self.lines, |line| line.work)
     }
 
-    /// Adds what another measurement gave.
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.lines.extend(other.lines);
-        self.failures.extend(other.failures);
+    /// The lines of each work and number of receivers.
+    pub(crate) fn by_heading(&self) -> Vec<((&'static str, u32), Vec<&Line>)> {
+        grouped(&self.lines, |line| (line.work, line.receivers))
     }
 
     fn failed(&mut self, entry: &Entry, error: &str) {
@@ -112,6 +112,19 @@ impl Measured {
         eprintln!("{name} failed: {error}");
         self.failures.push(Failure { work, receivers: *receivers, system: name.clone(), error: error.to_owned() });
     }
+}
+
+/// What has the same key comes together, where the first of it was.
+fn grouped<K: PartialEq>(lines: &[Line], key: impl Fn(&Line) -> K) -> Vec<(K, Vec<&Line>)> {
+    let mut groups = Vec::<(K, Vec<&Line>)>::new();
+    for line in lines {
+        let key = key(line);
+        match groups.iter_mut().find(|(group, _)| *group == key) {
+            Some((_, lines)) => lines.push(line),
+            None => groups.push((key, vec![line])),
+        }
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -146,9 +159,10 @@ mod tests {
         let measured = run(3, vec![entry("a", 0), entry("b", 2), entry("c", 0)]);
         assert_eq!(*order.borrow(), ["a", "b", "c", "a", "b", "c", "a", "c"]);
         assert_eq!(
-            measured.lines().map(|line| (line.system.as_str(), line.runs)).collect::<Vec<_>>(),
+            measured.lines.iter().map(|line| (line.system.as_str(), line.runs)).collect::<Vec<_>>(),
             [("a", 3), ("c", 3)]
         );
+        assert_eq!(measured.by_work()[0].1.len(), 2);
         let [failure] = &measured.failures[..] else { panic!("one has failed") };
         assert_eq!((failure.system.as_str(), failure.error.as_str()), ("b", "it fell over"));
     }

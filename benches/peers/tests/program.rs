@@ -55,6 +55,79 @@ fn without_json_it_is_a_table() {
 }
 
 #[test]
+fn streams_go_to_one_and_to_two_and_all_arrives() {
+    let systems = "daffi,zenoh-tcp,zenoh-quic,tonic-hop,raw-tcp,raw-quinn";
+    let (status, lines, errors) = run(&["tiny", "--count", "500", "--json", "--systems", systems]);
+    assert!(status.success(), "{errors}");
+    assert_eq!(texts(&lines, "system").join(","), format!("{systems},{systems}"));
+    assert_eq!(lines.iter().filter(|line| line["receivers"] == 2).count(), 6);
+    for line in &lines {
+        assert_eq!((&line["unit"], &line["lost"], &line["count"]), (&"items/s".into(), &0.into(), &500.into()));
+        assert!(
+            line["median"].as_f64().unwrap() > 0.0 && line["cpu_s_per_unit_of"]["receivers"].as_f64().unwrap() > 0.0
+        );
+        assert!(line.get("p99_us").is_none() && line.get("in_flight").is_none(), "{line}");
+    }
+}
+
+#[test]
+fn frames_go_to_as_many_as_are_wanted() {
+    let systems = "daffi,zenoh-tls,raw-quinn";
+    let args = ["frames", "--count", "10", "--receivers", "3", "--json", "--systems", systems];
+    let (status, lines, errors) = run(&args);
+    assert!(status.success(), "{errors}");
+    assert_eq!(texts(&lines, "system").join(","), systems);
+    assert!(lines.iter().all(|line| line["unit"] == "MiB/s" && line["receivers"] == 3));
+}
+
+#[test]
+fn live_frames_have_an_age() {
+    let (status, lines, errors) = run(&["live", "--count", "10", "--json", "--systems", "daffi,raw-tcp"]);
+    assert!(status.success(), "{errors}");
+    for line in &lines {
+        let number = |field: &str| line[field].as_f64().unwrap();
+        assert!(0.0 < number("p50_us") && number("p50_us") <= number("p99_us"), "{line}");
+        assert_eq!(number("p99_us"), number("median"));
+    }
+}
+
+#[test]
+fn a_slow_receiver_is_told_apart_and_left_away() {
+    let (status, lines, errors) = run(&["slow-receiver", "--count", "10", "--json", "--systems", "zenoh-tcp"]);
+    assert!(status.success(), "{errors}");
+    assert_eq!(texts(&lines, "system"), ["zenoh-tcp", "zenoh-tcp-alone"]);
+    assert!(lines[0]["slow"]["items"].as_u64().unwrap() > 0 && lines[1].get("slow").is_none());
+    assert_eq!((&lines[0]["receivers"], &lines[1]["receivers"]), (&3.into(), &2.into()));
+}
+
+#[test]
+fn daffi_3_is_measured_or_missed() {
+    let (status, lines, errors) = run(&["tiny", "--count", "100", "--json", "--systems", "daffi-3,raw-tcp"]);
+    if status.success() {
+        assert_eq!(texts(&lines, "system"), ["daffi-3", "raw-tcp", "daffi-3", "raw-tcp"]);
+    } else {
+        assert!(errors.contains("daffi-3 failed") && errors.contains("install-daffi-3"), "{errors}");
+        assert_eq!(texts(&lines, "system"), ["raw-tcp", "raw-tcp"], "the others are measured nevertheless");
+    }
+}
+
+#[test]
+fn a_report_without_a_place_for_it_is_refused_before_anything_is_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let document = dir.path().join("benchmarks.md");
+    let args = ["report", "--document", document.to_str().unwrap()];
+    let refused = || {
+        let Output { status, stderr, .. } = program(&args).output().unwrap();
+        assert!(!status.success());
+        String::from_utf8(stderr).unwrap()
+    };
+    assert!(refused().contains("root of the repository"));
+    std::fs::write(&document, "# Benchmarks\n").unwrap();
+    let error = refused();
+    assert!(error.contains("measured: begin") && !error.contains("round 1"), "{error}");
+}
+
+#[test]
 fn nats_is_measured_or_missed() {
     let (status, lines, errors) = run(&["calls", "--count", "50", "--json", "--systems", "nats,nats-tls,raw-tcp"]);
     if status.success() {
@@ -71,6 +144,13 @@ fn an_unknown_system_is_refused_with_those_that_there_are() {
     let Output { status, stderr, .. } = program(&["calls", "--systems", "pigeons"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(!status.success() && stderr.contains("raw-tcp"), "{stderr}");
+}
+
+#[test]
+fn a_system_that_does_not_do_the_work_is_refused() {
+    let Output { status, stderr, .. } = program(&["calls", "--systems", "daffi,zenoh-tcp"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(!status.success() && stderr.contains("zenoh-tcp does not do calls"), "{stderr}");
 }
 
 /// The children of a killed program hold its stderr open, so its end is the end of them all.

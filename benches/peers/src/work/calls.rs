@@ -66,13 +66,13 @@ pub(crate) struct Outcome {
 }
 
 impl Calls {
-    /// All that take part, with another number of calls, if there is one.
+    /// All that take part. `count` is told how many calls a run has by default, and says how many it is to have.
     ///
     /// # Errors
     ///
     /// If a system that was asked for makes no calls.
-    pub(crate) fn entries(self, count: Option<u32>, options: &rounds::Options) -> Result<Vec<Entry>> {
-        let this = Self { count: count.unwrap_or(self.count), ..self };
+    pub(crate) fn entries(self, count: impl Fn(u32) -> u32, options: &rounds::Options) -> Result<Vec<Entry>> {
+        let this = Self { count: count(self.count).max(1), ..self };
         let systems = match &options.systems {
             None => system::ALL.into_iter().filter(|system| system.calls().is_some()).collect(),
             Some(asked) => match asked.iter().find(|system| system.calls().is_none()) {

@@ -30,20 +30,12 @@ mod remote {
     }
 }
 
-/// What daffi does for a receiver that has no time. This is the one place to say it.
-fn with_policy(call: StreamCall, delivery: Delivery) -> StreamCall {
-    match delivery {
-        Delivery::Lossless => call,
-        // There is no policy but this yet: the sender goes as fast as the slowest.
-        Delivery::Fresh => call,
-    }
-}
-
 impl Streams for Daffi {
     fn carries(&self, _: Kind) -> bool {
         true
     }
 
+    /// To be `kind.delivery() == Delivery::Lossless` with another policy in [`with_policy`].
     fn lossless(&self, _: Kind) -> bool {
         true
     }
@@ -75,5 +67,12 @@ impl Streams for Daffi {
             };
             stream::carry_out(scene, orders, send).await
         })
+    }
+}
+
+/// What daffi does for a receiver that has no time. There is no policy but one yet: the sender goes as fast as the slowest.
+fn with_policy(call: StreamCall, delivery: Delivery) -> StreamCall {
+    match delivery {
+        Delivery::Lossless | Delivery::Fresh => call,
     }
 }

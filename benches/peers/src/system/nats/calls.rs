@@ -1,4 +1,4 @@
-//! Request and reply, with the defaults of server and client.
+//! Request and reply, with the defaults of server and client, on a runtime of one thread.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! NATS: nats-server as Debian packages it, and async-nats, on a runtime of one thread.
+//! NATS: nats-server as Debian packages it, and async-nats.
 //!
 //! Over TLS it is version 1.3 with a P-256 certificate, as daffi has it.
 

@@ -9,7 +9,7 @@ use tokio_stream::StreamExt;
 use super::Nats;
 use crate::{
     Result,
-    role::{Orders, Place, block_on, tell},
+    role::{Orders, Place, block_on, block_on_all_cores, tell},
     system::Streams,
     work::stream::{self, Delivery, Intake, Kind, Scene, Source},
 };
@@ -50,7 +50,7 @@ impl Streams for Nats {
     }
 
     fn receive(&self, place: &Place, scene: &Scene, intake: &'static Intake) -> Result<()> {
-        block_on(async {
+        run(scene, async {
             let options = match (scene.kind.delivery(), intake.pause()) {
                 (Delivery::Lossless, _) => ConnectOptions::new().subscription_capacity(LOSSLESS_CAPACITY),
                 (Delivery::Fresh, Some(_)) => ConnectOptions::new().subscription_capacity(SLOW_CAPACITY),
@@ -71,7 +71,7 @@ impl Streams for Nats {
     }
 
     fn send(&self, place: &Place, scene: &Scene, orders: Orders) -> Result<()> {
-        block_on(async {
+        run(scene, async {
             let client = self.connect(place, ConnectOptions::new()).await?;
             let send = async |mut source: Source| {
                 while let Some(item) = source.next_item().await {
@@ -82,6 +82,14 @@ impl Streams for Nats {
             };
             stream::carry_out(scene, orders, send).await
         })
+    }
+}
+
+/// On the runtime that is quickest at this.
+fn run(scene: &Scene, future: impl Future<Output = Result<()>>) -> Result<()> {
+    match scene.kind.delivery() {
+        Delivery::Lossless => block_on_all_cores(future),
+        Delivery::Fresh => block_on(future),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client, a proxy that forwards each unary call, and a server.
+//! A client, a proxy that forwards each unary call, and a server, on runtimes of one thread.
 //!
 //! The server tells the proxy where it is by a call of its own, since gRPC has no router that it could join.
 

@@ -1,4 +1,4 @@
-//! gRPC with a hop, all of tonic, on runtimes of one thread, in clear text.
+//! gRPC with a hop, all of tonic, in clear text.
 
 mod calls;
 mod streams;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Result,
-    role::{Orders, Place, block_on, tell},
+    role::{Orders, Place, block_on_all_cores, tell},
     system::Streams,
     work::stream::{self, Intake, Kind, Scene, Source},
 };
@@ -40,7 +40,7 @@ impl Streams for TonicHop {
     }
 
     fn relay(&self, _: &Path, _: &Scene) -> Result<()> {
-        block_on(async {
+        block_on_all_cores(async {
             let (incoming, address) = listen()?;
             let relay: &'static Subscribers = Box::leak(Box::default());
             tell(&address)?;
@@ -49,7 +49,7 @@ impl Streams for TonicHop {
     }
 
     fn receive(&self, place: &Place, _: &Scene, intake: &'static Intake) -> Result<()> {
-        block_on(async {
+        block_on_all_cores(async {
             let mut client = RelayClient::new(connect(&place.router.to_string()).await?);
             let mut items = client.subscribe(Message::default()).await?.into_inner();
             tell(&())?;
@@ -61,7 +61,7 @@ impl Streams for TonicHop {
     }
 
     fn send(&self, place: &Place, scene: &Scene, orders: Orders) -> Result<()> {
-        block_on(async {
+        block_on_all_cores(async {
             let mut client = RelayClient::new(connect(&place.router.to_string()).await?);
             let send = async |source: Source| {
                 client.publish(tokio_stream::iter(source).map(|item| Message { bytes: item.into() })).await?;

@@ -7,9 +7,6 @@ const HEAD: usize = 16;
 /// The number, inverted.
 const TAIL: usize = 8;
 
-/// No item is shorter.
-pub(crate) const SHORTEST: usize = HEAD + TAIL;
-
 /// What an item says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Marks {
@@ -19,7 +16,7 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Makes an item of these bytes, of which there are at least [`SHORTEST`].
+    /// Makes an item of these bytes, of which there are at least 24.
     pub(crate) fn write(self, item: &mut [u8]) {
         let end = item.len() - TAIL;
         item[..8].copy_from_slice(&self.number.to_le_bytes());
@@ -94,6 +91,8 @@ fn copy_overlap(to: &mut [u8], to_at: usize, from: &[u8], from_at: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SHORTEST: usize = HEAD + TAIL;
 
     fn items(count: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length * count as usize];

@@ -110,7 +110,7 @@ impl Kind {
     pub(super) const fn heading(self, receivers: u32, count: u32) -> Heading {
         let (unit, meaning) = match self.figure() {
             Figure::ItemsPerSecond => ("items/s", "items a second to each receiver"),
-            Figure::MibPerSecond => ("MiB/s", "to each receiver"),
+            Figure::MibPerSecond => ("MiB/s", "MiB a second to each receiver"),
             Figure::Age => {
                 ("us", "the p99 of an item's age when it comes, at the worst of the receivers that are not slow")
             }

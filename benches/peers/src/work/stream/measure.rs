@@ -19,15 +19,15 @@ use crate::{
 /// When nothing was told for so long, something hangs: a lossless stream to a receiver that reads 2 MB/s takes 80 seconds.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// All that take part in this work: each number of receivers, each system. Some may have fewer items than `count`: those that
-/// would take minutes.
+/// All that take part in this work: each number of receivers, each system. `count` is told how many items a run of a system has
+/// by default, and says how many it is to have.
 ///
 /// # Errors
 ///
 /// If a system that was asked for cannot do it.
 pub(crate) fn entries(
     kind: Kind,
-    count: Option<u32>,
+    count: impl Fn(u32) -> u32,
     receivers: Option<u32>,
     options: &rounds::Options,
 ) -> Result<Vec<Entry>> {
@@ -45,6 +45,8 @@ pub(crate) fn entries(
     for &receivers in each_receivers {
         for &system in &systems {
             let scene = kind.scene(receivers);
+            let slowness = system.streams().map_or(1, |streams| streams.slowness(kind));
+            let count = count(kind.count() / slowness).max(1);
             entries.push(entry(system, system.name().to_owned(), count, scene));
             if scene.slow && receivers > 1 {
                 // What the others would have if there were no slow one.
@@ -56,9 +58,7 @@ pub(crate) fn entries(
     Ok(entries)
 }
 
-fn entry(system: &'static dyn System, name: String, count: Option<u32>, scene: Scene) -> Entry {
-    let share = system.streams().map_or(1, |streams| streams.slowness(scene.kind));
-    let count = count.unwrap_or_else(|| scene.kind.count() / share).max(1);
+fn entry(system: &'static dyn System, name: String, count: u32, scene: Scene) -> Entry {
     let heading = scene.kind.heading(scene.receivers, count);
     Entry { system, name, heading, run: Box::new(move || run(system, &scene, count)) }
 }
@@ -173,7 +173,7 @@ mod tests {
             systems: systems.map(|names| names.iter().map(|name| system::by_name(name).unwrap()).collect()),
         };
         let of = |kind, receivers, systems: Option<&[&str]>| {
-            let entries = entries(kind, None, receivers, &options(systems)).unwrap();
+            let entries = entries(kind, |count| count, receivers, &options(systems)).unwrap();
             entries.into_iter().map(|entry| (entry.name, entry.heading.receivers)).collect::<Vec<_>>()
         };
         assert_eq!(of(Kind::Frames, None, Some(&["daffi"])), [("daffi".to_owned(), 1), ("daffi".to_owned(), 2)]);
@@ -181,7 +181,8 @@ mod tests {
         assert!(of(Kind::Tiny, None, None).len() > 12);
         let slow = of(Kind::SlowReceiver, None, Some(&["daffi"]));
         assert_eq!(slow, [("daffi".to_owned(), 3), ("daffi-alone".to_owned(), 2)]);
-        let error = entries(Kind::SlowReceiver, None, None, &options(Some(&["raw-tcp"]))).unwrap_err().to_string();
+        let refused = entries(Kind::SlowReceiver, |count| count, None, &options(Some(&["raw-tcp"])));
+        let error = refused.err().unwrap().to_string();
         assert_eq!(error, "raw-tcp does not do slow-receiver");
     }
 }

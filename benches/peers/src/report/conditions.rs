@@ -36,13 +36,14 @@ impl Conditions {
 
     /// A paragraph.
     pub(super) fn told(&self) -> String {
-        let Self { runs, brief, date, cores, processor, kernel, load } = self;
-        let brief =
-            if *brief { "**A brief run, with a twentieth of the work: these figures mean little.** " } else { "" };
+        let Self { runs, date, cores, processor, kernel, load, .. } = self;
+        let brief = "**A brief run, with a twentieth of the work: these figures mean little.**\n\n";
+        let brief = if self.brief { brief } else { "" };
+        let runs = if *runs == 1 { "One run".to_owned() } else { format!("Medians of {runs} runs with their range") };
         format!(
-            "{brief}Measured on {date}: Linux {kernel}, {cores} cores ({processor}), loopback, built by {} in the release profile, load \
-             {load} before it began. Medians of {runs} runs with their range; a round runs every system at every work before the \
-             next begins. daffi has TLS on.",
+            "{brief}Measured on {date}: Linux {kernel}, {cores} cores ({processor}), loopback, load {load} before it began.\n\
+             Built by {} in the release profile. daffi has TLS on.\n\
+             {runs}; a round runs every system at every work before the next begins.",
             env!("RUSTC_VERSION"),
         )
     }

@@ -168,8 +168,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
-/// Runs it on tokio's default runtime, with a thread for each core: small items of NATS to two receivers were measured up to a half
-/// faster so, and those of tonic not slower.
+/// Runs it on tokio's default runtime, with a thread for each core: what those who stream with NATS and tonic have who choose nothing.
 pub(crate) fn block_on_all_cores<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Runtime::new()?.block_on(future)
 }

@@ -94,12 +94,17 @@ mod tests {
     use super::*;
     use crate::wire::{batch::Builder, item_stream::StreamEnd};
 
-    /// A batch whose last item makes it large.
+    /// A batch whose last item makes it large. No two parts of an item are alike.
     fn batch(first: u64, small: u32, large: usize) -> Batch {
         let mut builder = Builder::default();
         for length in (0..small as usize).chain([large]) {
             let put = |out: &mut Vec<u8>| {
-                out.extend((0..length).map(|index| index as u8));
+                let end = out.len() + length;
+                for part in 0..length.div_ceil(4096) as u32 {
+                    out.extend_from_slice(&part.to_le_bytes());
+                    out.resize(out.len() + 4092, 7);
+                }
+                out.truncate(end);
                 Ok::<_, ()>(())
             };
             builder.push(put).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use daffi::{StreamCall, callback, callbacks};
+use daffi::{OnSlow, StreamCall, callback, callbacks};
 
 use super::{Daffi, GATHERING, controller, node};
 use crate::{
@@ -35,9 +35,8 @@ impl Streams for Daffi {
         true
     }
 
-    /// To be `kind.delivery() == Delivery::Lossless` with another policy in [`with_policy`].
-    fn lossless(&self, _: Kind) -> bool {
-        true
+    fn lossless(&self, kind: Kind) -> bool {
+        kind.delivery() == Delivery::Lossless
     }
 
     fn relay(&self, dir: &Path, _: &Scene) -> Result<()> {
@@ -70,9 +69,9 @@ impl Streams for Daffi {
     }
 }
 
-/// What daffi does for a receiver that has no time. There is no policy but one yet: the sender goes as fast as the slowest.
 fn with_policy(call: StreamCall, delivery: Delivery) -> StreamCall {
     match delivery {
-        Delivery::Lossless | Delivery::Fresh => call,
+        Delivery::Lossless => call,
+        Delivery::Fresh => call.on_slow(OnSlow::KeepLatest),
     }
 }

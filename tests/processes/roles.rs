@@ -191,7 +191,7 @@ async fn tell_of_streams(mut events: daffi::Events) {
     while let Some(event) = events.next().await {
         match event {
             Event::StreamEnded { producer, delivered, end, .. } => {
-                say(&format!("ended {producer} {delivered} {end:?}"))
+                say(&format!("ended {producer} {delivered} {end:?}"));
             }
             Event::ItemsDropped { receiver, .. } => say(&format!("dropped {receiver}")),
             _ => {}

@@ -7,11 +7,21 @@
 //! on in which they came, so a batch is copied nowhere between the producer's socket and the receiver's. For a receiver that is not to
 //! get all of a batch's items it cuts some off ([`Batch::cut`]): the numbers of the others stay, so a gap in them is what is missing.
 
-use std::{collections::VecDeque, ops::Range};
+mod builder;
+mod cut;
+mod cutter;
+mod fragment;
+
+use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::{
+    builder::{Builder, ItemError},
+    cutter::Cutter,
+    fragment::{Assembler, fragments},
+};
 use super::{
     Malformed,
     credit::Credit,
@@ -20,13 +30,10 @@ use super::{
 };
 
 /// The width of the header as this crate writes it: body length, first sequence number, count, flags, sender time.
-pub(super) const HEADER: usize = 4 + 8 + 4 + 1 + 8;
-
-/// The width of an item's length as this crate writes it.
-const ITEM_HEADER: usize = 4;
+const HEADER: usize = 4 + 8 + 4 + 1 + 8;
 
 /// The largest batch body: one item of the largest size.
-pub(super) const MAX_BODY: u64 = (limits::MAX_PAYLOAD + limits::MAX_HEAD) as u64;
+const MAX_BODY: u64 = (limits::MAX_PAYLOAD + limits::MAX_HEAD) as u64;
 
 /// What a batch carries: its flags. They exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +41,14 @@ pub(super) const MAX_BODY: u64 = (limits::MAX_PAYLOAD + limits::MAX_HEAD) as u64
 pub enum Carries {
     /// Items, with each of which a receiver can begin.
     Items = 0,
-    /// The end of the stream: a [`StreamEnd`](super::item_stream::StreamEnd), and no item.
+    /// The end of the stream: a [`StreamEnd`], and no item.
     End = 1,
     /// Items that mean something only to who has those before them, back to the last of [`Items`](Self::Items).
     Dependents = 2,
-    /// Nodes that are to get the stream from here on: [`Newcomers`](super::item_stream::Newcomers), and no item. From the producer to
+    /// Nodes that are to get the stream from here on: [`Newcomers`], and no item. From the producer to
     /// the controller alone.
     Newcomers = 3,
-    /// A part of the items of a batch that is too large to go at once, and no whole item: see [`fragment`](super::fragment).
+    /// A part of the items of a batch that is too large to go at once, and no whole item: see [`fragments`].
     Fragment = 4,
 }
 
@@ -124,110 +131,6 @@ impl Header {
     }
 }
 
-/// Fills a batch, item by item.
-#[derive(Debug)]
-pub struct Builder {
-    buffer: Vec<u8>,
-    count: u32,
-    dependents: bool,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self { buffer: vec![0; HEADER], count: 0, dependents: false }
-    }
-}
-
-impl Builder {
-    /// Appends the item that `encode` writes. What `encode` wrote before it failed or panicked is taken back.
-    ///
-    /// # Errors
-    ///
-    /// What `encode` returns, or [`ItemError::TooLarge`].
-    pub fn push<E>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), ItemError<E>> {
-        let mut tail = Tail { start: self.buffer.len(), buffer: &mut self.buffer, keep: false };
-        tail.buffer.extend_from_slice(&[0; ITEM_HEADER]);
-        encode(tail.buffer).map_err(ItemError::Encode)?;
-        let item = tail.start + ITEM_HEADER;
-        let size = tail.buffer.len() - item;
-        if size > limits::MAX_PAYLOAD {
-            return Err(ItemError::TooLarge(size));
-        }
-        varint::write_padded(size as u64, &mut tail.buffer[item - ITEM_HEADER..item]);
-        tail.keep = true;
-        self.count += 1;
-        Ok(())
-    }
-
-    /// Says of the items that follow whether they depend on those before them. A batch has items of one kind only.
-    ///
-    /// # Panics
-    ///
-    /// In debug builds, if there are items of the other kind.
-    pub const fn set_dependents(&mut self, dependents: bool) {
-        debug_assert!(self.count == 0 || self.dependents == dependents, "close the batch before");
-        self.dependents = dependents;
-    }
-
-    /// Whether an item of this kind has to go into another batch.
-    pub const fn is_unfit(&self, dependent: bool) -> bool {
-        self.count > 0 && self.dependents != dependent
-    }
-
-    /// How many items there are.
-    pub const fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// Whether there is no item.
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Whether the batch should be closed before another item.
-    pub const fn is_full(&self) -> bool {
-        self.buffer.len() >= limits::BATCH
-    }
-
-    /// Closes the batch and begins the next one. `first` is the number of its first item.
-    pub fn close(&mut self, first: u64, sent_at: u64) -> Batch {
-        // The next batch will be about as large: reserving at once saves copies while it grows.
-        let capacity = self.buffer.len().min(limits::BATCH + limits::BATCH / 4);
-        let mut next = Vec::with_capacity(capacity.max(HEADER));
-        next.resize(HEADER, 0);
-        let mut buffer = std::mem::replace(&mut self.buffer, next);
-        let count = std::mem::take(&mut self.count);
-        let carries = if self.dependents { Carries::Dependents } else { Carries::Items };
-        let header = Header { body: (buffer.len() - HEADER) as u32, first, count, carries, sent_at };
-        header.write(&mut buffer);
-        Batch::of_pieces(header, vec![buffer.into()])
-    }
-}
-
-/// What is being written at a buffer's end: taken back on every way out but one, a panic included.
-struct Tail<'a> {
-    buffer: &'a mut Vec<u8>,
-    start: usize,
-    keep: bool,
-}
-
-impl Drop for Tail<'_> {
-    fn drop(&mut self) {
-        if !self.keep {
-            self.buffer.truncate(self.start);
-        }
-    }
-}
-
-/// Why an item was not taken into a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ItemError<E> {
-    /// It did not encode.
-    Encode(E),
-    /// It has more bytes than [`limits::MAX_PAYLOAD`]: this many.
-    TooLarge(usize),
-}
-
 /// A whole batch, in the pieces in which it came.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -263,14 +166,14 @@ impl Batch {
     }
 
     /// One that has this body, which has to be as long as the header says.
-    pub(super) fn of_body(header: Header, body: Bytes) -> Self {
+    fn of_body(header: Header, body: Bytes) -> Self {
         let mut head = vec![0; HEADER];
         header.write(&mut head);
         Self::of_pieces(header, vec![head.into(), body])
     }
 
     /// One whose body is what follows the room for the header in `buffer`, and that came at this price.
-    pub(super) fn of_buffer(header: Header, mut buffer: Vec<u8>, bytes: u64) -> Self {
+    fn of_buffer(header: Header, mut buffer: Vec<u8>, bytes: u64) -> Self {
         header.write(&mut buffer);
         Self { header, pieces: vec![buffer.into()], bytes }
     }
@@ -325,60 +228,7 @@ impl Batch {
         message::take(&mut &*body)?.ok_or(Malformed("a stream's message that is cut off")).map(Some)
     }
 
-    /// The batch of the items in this range alone, counted from the first; they share the memory, and keep their numbers. An item
-    /// outside of it costs a look at its length.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`] if the batch has not the items that its header says, as far as can be seen from their lengths.
-    pub fn cut(&self, range: Range<u32>) -> Result<Self, Malformed> {
-        debug_assert!(range.start <= range.end && range.end <= self.header.count, "the items are there");
-        if range == (0..self.header.count) {
-            return Ok(self.clone());
-        }
-        let mut walk = self.walk_body()?;
-        for _ in 0..range.start {
-            walk.item()?;
-        }
-        let mut rest = walk.clone();
-        let mut length = 0;
-        for _ in range.clone() {
-            length += rest.item()?;
-        }
-        let mut head = vec![0; HEADER];
-        let header = Header {
-            body: u32::try_from(length).map_err(|_| Malformed("an item that is cut off"))?,
-            first: self.header.first.saturating_add(u64::from(range.start)),
-            count: range.end - range.start,
-            ..self.header
-        };
-        header.write(&mut head);
-        let mut pieces = vec![head.into()];
-        walk.take(length, &mut pieces);
-        Ok(Self::of_pieces(header, pieces))
-    }
-
-    /// Appends what follows the header.
-    pub(super) fn put_body(&self, into: &mut Vec<u8>) -> Result<(), Malformed> {
-        let mut body = Vec::with_capacity(self.pieces.len());
-        self.walk_body()?.take(self.header.body as usize, &mut body);
-        body.iter().for_each(|piece| into.extend_from_slice(piece));
-        Ok(())
-    }
-
-    fn walk_body(&self) -> Result<Walk<'_>, Malformed> {
-        let mut walk = Walk { pieces: &self.pieces, offset: 0 };
-        // The header, whatever its width.
-        for _ in 0..3 {
-            walk.integer()?;
-        }
-        walk.skip(1)?;
-        walk.integer()?;
-        Ok(walk)
-    }
-
-    /// What follows the header, without copying it if the batch came in one piece.
-    pub(super) fn body(&self) -> Result<Bytes, Malformed> {
+    fn body(&self) -> Result<Bytes, Malformed> {
         let mut whole = match self.pieces.as_slice() {
             [only] => only.clone(),
             several => {
@@ -392,79 +242,6 @@ impl Batch {
         let consumed = whole.len() - input.len();
         whole.advance(consumed);
         Ok(whole)
-    }
-}
-
-/// A place in the pieces of a batch.
-#[derive(Clone)]
-struct Walk<'a> {
-    pieces: &'a [Bytes],
-    /// Within the first piece.
-    offset: usize,
-}
-
-impl Walk<'_> {
-    /// Goes past an item; how many bytes that was.
-    fn item(&mut self) -> Result<usize, Malformed> {
-        let (width, length) = self.integer()?;
-        let length = usize::try_from(length).map_err(|_| Malformed("an item that is cut off"))?;
-        self.skip(length)?;
-        Ok(width + length)
-    }
-
-    /// Goes past an integer: its width and its value.
-    fn integer(&mut self) -> Result<(usize, u64), Malformed> {
-        let mut bytes = [0; 8];
-        bytes[0] = self.byte()?;
-        let width = varint::width(bytes[0]);
-        for byte in &mut bytes[1..width] {
-            *byte = self.byte()?;
-        }
-        Ok((width, varint::expect(&mut &bytes[..width])?))
-    }
-
-    fn byte(&mut self) -> Result<u8, Malformed> {
-        loop {
-            let Some((first, others)) = self.pieces.split_first() else {
-                return Err(Malformed("a batch that is cut off"));
-            };
-            if let Some(byte) = first.get(self.offset) {
-                self.offset += 1;
-                return Ok(*byte);
-            }
-            (self.pieces, self.offset) = (others, 0);
-        }
-    }
-
-    fn skip(&mut self, mut count: usize) -> Result<(), Malformed> {
-        while count > 0 {
-            let Some((first, others)) = self.pieces.split_first() else {
-                return Err(Malformed("an item that is cut off"));
-            };
-            let left = first.len() - self.offset;
-            if count < left {
-                self.offset += count;
-                return Ok(());
-            }
-            count -= left;
-            (self.pieces, self.offset) = (others, 0);
-        }
-        Ok(())
-    }
-
-    /// Appends the next bytes, which are known to be there.
-    fn take(&self, mut count: usize, into: &mut Vec<Bytes>) {
-        let mut offset = self.offset;
-        for piece in self.pieces {
-            let taken = count.min(piece.len() - offset);
-            if taken > 0 {
-                into.push(piece.slice(offset..offset + taken));
-            }
-            (count, offset) = (count - taken, 0);
-            if count == 0 {
-                return;
-            }
-        }
     }
 }
 
@@ -514,75 +291,6 @@ impl Items {
         self.at = start + length as usize;
         self.left = left;
         Ok(Some(start..self.at))
-    }
-}
-
-/// Cuts the bytes of an item stream into batches, without copying them.
-#[derive(Debug, Default)]
-pub struct Cutter {
-    chunks: VecDeque<Bytes>,
-    length: usize,
-}
-
-impl Cutter {
-    /// Takes in the next bytes of the stream.
-    pub fn push(&mut self, chunk: Bytes) {
-        if !chunk.is_empty() {
-            self.length += chunk.len();
-            self.chunks.push_back(chunk);
-        }
-    }
-
-    /// Whether bytes of a batch wait for their rest.
-    pub const fn is_within_a_batch(&self) -> bool {
-        self.length > 0
-    }
-
-    /// The next whole batch, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`] if these are no batches; it stays so.
-    pub fn next_batch(&mut self) -> Result<Option<Batch>, Malformed> {
-        let mut front = [0u8; 4 * 8 + 1];
-        let peeked = self.peek(&mut front);
-        let mut input = &front[..peeked];
-        let Some(header) = Header::take(&mut input)? else {
-            return Ok(None);
-        };
-        let mut wanted = peeked - input.len() + header.body as usize;
-        if self.length < wanted {
-            return Ok(None);
-        }
-        self.length -= wanted;
-        let mut pieces = Vec::with_capacity(2);
-        while wanted > 0 {
-            let Some(front) = self.chunks.front_mut() else {
-                return Err(Malformed("a batch shorter than its length"));
-            };
-            if front.len() <= wanted {
-                wanted -= front.len();
-                pieces.extend(self.chunks.pop_front());
-            } else {
-                pieces.push(front.split_to(wanted));
-                wanted = 0;
-            }
-        }
-        Ok(Some(Batch::of_pieces(header, pieces)))
-    }
-
-    /// Copies the first bytes into `out`; how many.
-    fn peek(&self, out: &mut [u8]) -> usize {
-        let mut filled = 0;
-        for chunk in &self.chunks {
-            let length = chunk.len().min(out.len() - filled);
-            out[filled..filled + length].copy_from_slice(&chunk[..length]);
-            filled += length;
-            if filled == out.len() {
-                break;
-            }
-        }
-        filled
     }
 }
 

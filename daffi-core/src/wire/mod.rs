@@ -18,7 +18,6 @@ pub mod batch;
 pub mod control;
 pub mod credit;
 pub mod failure;
-pub mod fragment;
 pub mod frame;
 pub mod item_stream;
 pub mod limits;

@@ -16,9 +16,8 @@ use crate::{
     transport::{Priority, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed, NodeId, StreamKind,
-        batch::Batch,
+        batch::{Batch, fragments},
         credit::{Allowance, Credit},
-        fragment::fragments,
         item_stream::{Answer, Newcomers, ReceiverEnd, StreamRequest},
         limits, message,
     },

@@ -12,9 +12,8 @@ use crate::{
     transport::{GiveUp, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed,
-        batch::{Batch, Carries, Cutter},
+        batch::{Assembler, Batch, Carries, Cutter},
         failure::Failure,
-        fragment::Assembler,
         item_stream::{Answer, ReceiverEnd},
     },
 };

@@ -7,11 +7,8 @@
 
 use bytes::Bytes;
 
-use super::{
-    Malformed,
-    batch::{Batch, Carries, HEADER, Header, MAX_BODY},
-    limits::FRAGMENT,
-};
+use super::{Batch, Carries, HEADER, Header, MAX_BODY};
+use crate::wire::{Malformed, limits::FRAGMENT};
 
 /// The batch itself if it is small, else its fragments, the last of which has its items. They share its memory.
 ///

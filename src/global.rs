@@ -16,6 +16,7 @@ use daffi_core::{
 /// Clones are the same place; when the last is dropped, node and controller end without waiting for what runs.
 /// [`stop`](Self::stop) waits.
 #[derive(Debug, Clone)]
+#[must_use = "dropping it ends the node and the controller"]
 pub struct Global {
     node: Option<Node>,
     controller: Option<Arc<Controller>>,
@@ -190,7 +191,8 @@ impl Builder {
         self
     }
 
-    /// Where a controller in this process keeps its key and token, instead of the user's state directory.
+    /// The directory where the controller keeps its key and token, instead of the user's state directory: that of the controller in
+    /// this process, or of one on this machine that a node joins, unless it is given a token.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
         self
@@ -246,7 +248,11 @@ impl Builder {
                 if !self.init_node {
                     return Err(StartError::Nothing);
                 }
-                let node = self.node.controller(self.host, self.port).join().await?;
+                let mut builder = self.node;
+                if let Some(path) = self.state_dir.filter(|_| !self.token_given) {
+                    builder = builder.state_dir(path);
+                }
+                let node = builder.controller(self.host, self.port).join().await?;
                 return Ok(Global { node: Some(node), controller: None });
             }
             let state = match self.state_dir {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use daffi_controller::{Config, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
 use daffi_core::transport::{StateDir, StateError};
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 const ABOUT: &str = "Connects the processes of a daffi system";
 
@@ -89,9 +89,19 @@ impl Cli {
     }
 }
 
-/// Left to itself, clap would take the conversion that passes over what it does not understand.
-fn filter(text: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::try_new(text)
+/// Left to itself, clap would take the conversion that passes over what it does not understand; and a misspelled level would be taken
+/// for a part of the program, of which alone there is something logged.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    let is_level = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    match text.split(',').map(str::trim).find(|part| part.ends_with('=') || !is_level(part)) {
+        Some(part) => {
+            let part = part.trim_end_matches('=');
+            Err(format!(
+                "`{part}` is no level: error, warn, info, debug, trace or off; for one part write `{part}=debug`"
+            ))
+        }
+        None => EnvFilter::try_new(text).map_err(|error| error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +126,9 @@ mod tests {
     #[test]
     fn a_filter_that_is_none_is_refused() {
         assert!(Cli::try_parse_from(["daffi-controller", "--log", "info,quinn=debug"]).is_ok());
-        assert!(Cli::try_parse_from(["daffi-controller", "--log", "a=b=c"]).is_err());
+        for wrong in ["a=b=c", "loud", "quinn=", "info,loud"] {
+            assert!(Cli::try_parse_from(["daffi-controller", "--log", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ mod words;
 /// |---|---|
 /// | `impl Iterator<Item = T>` | the items; `next` may block |
 /// | `impl Stream<Item = T>` | the items of an async stream |
-/// | either with `Item = Result<T, E>` | the items up to the first error, and the error |
+/// | either with `Item = Result<T, E>` | the items, each of which may be an error |
 /// | `Result<impl Stream<Item = T>, E>` | the items, or why there are none |
 ///
 /// ```text

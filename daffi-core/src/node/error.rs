@@ -41,7 +41,10 @@ pub enum CallError<E = Never> {
     #[error("the callback returned an error: {0}")]
     App(E),
     /// No node was started in this process, and the call names none.
-    #[error("this process has not joined: call `Global::builder().start()` first, or name a node with `.on(&node)`")]
+    #[error(
+        "this process has no node, or has stopped it: call `Global::builder().start()` and keep what it gives, or name a node \
+         with `.on(&node)`"
+    )]
     NotStarted,
     /// The node has no connection to its controller at the moment.
     #[error("not connected to the controller: {reason}")]
@@ -102,7 +105,7 @@ pub enum CallError<E = Never> {
         who: String,
     },
     /// There was no answer in time. The callback may have run, or may still run where it cannot be stopped.
-    #[error("no answer within {after:?}; `.timeout(..)` sets how long to wait")]
+    #[error("no answer within {after:.0?}; `.timeout(..)` sets how long to wait")]
     Timeout {
         /// How long the call waited.
         after: Duration,

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    transport::{DEFAULT_PORT, JoinToken, memory},
+    transport::{DEFAULT_PORT, JoinToken, StateDir, memory},
     wire::{limits, name},
 };
 
@@ -87,6 +87,12 @@ impl Builder {
             Ok(token) => TokenSource::Given(token),
             Err(source) => TokenSource::Invalid("the token given to the builder".into(), source),
         };
+        self
+    }
+
+    /// The state directory of a controller on this machine, where the join token is: instead of the user's.
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.token = TokenSource::In(StateDir::at(path));
         self
     }
 

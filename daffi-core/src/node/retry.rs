@@ -13,7 +13,7 @@ use super::error::CallError;
 /// is done unless a call asks for it, and each time is announced as [`Event::Retried`](super::Event::Retried) and logged.
 ///
 /// All attempts share the call's timeout: it is not begun anew. Each picks its node anew, so a call that is not tied to one by
-/// `.to(..)` goes on to the next in turn. Pauses double, from `first_pause` up to `max_pause`, and each is lengthened by a
+/// `.to(..)` goes on to the next in turn. Pauses double, from the first up to the longest ([`pauses`](Self::pauses)), and each is lengthened by a
 /// random part of itself, so that many callers do not come back at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsString,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -57,6 +58,8 @@ pub(crate) enum TokenSource {
     File(PathBuf),
     /// From the environment, else from the user's state directory.
     Find,
+    /// From the state directory of a controller on this machine.
+    In(StateDir),
 }
 
 /// A connection that has joined.
@@ -197,18 +200,21 @@ async fn join(
 ) -> Result<Session, JoinError> {
     let began = Instant::now();
     let mut pause = FIRST_PAUSE;
+    let mut last = None;
     loop {
         let left = |began: Instant| patience.map_or(Duration::MAX, |patience| patience.saturating_sub(began.elapsed()));
         let error = match timeout(left(began), attempt(inner, target, token)).await {
             Ok(Ok(session)) => return Ok(session),
             Ok(Err(Attempt::Hopeless(error))) => return Err(error),
             Ok(Err(Attempt::Failed(error))) => error,
-            Err(_) => unreachable(inner, target, "no answer yet".into()),
+            // Cut off by the end of patience, it says less than the one before.
+            Err(_) => last.take().unwrap_or_else(|| unreachable(inner, target, "no answer yet".into())),
         };
         tracing::debug!(node = inner.name, %error, "not joined yet");
         if left(began).is_zero() {
             return Err(error);
         }
+        last = Some(error);
         tokio::time::sleep(pause.min(left(began))).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
@@ -299,21 +305,31 @@ fn find_token(source: &TokenSource, local: bool) -> Result<JoinToken, Attempt> {
         }
         TokenSource::File(path) => Ok(from_file(path)?),
         TokenSource::Find => {
-            if let Ok(text) = std::env::var("DAFFI_TOKEN") {
+            if let Some(text) = given("DAFFI_TOKEN") {
+                let text = text.to_string_lossy();
                 let invalid = |source| JoinError::InvalidToken { origin: "DAFFI_TOKEN".into(), source };
                 return Ok(text.parse().map_err(invalid)?);
             }
-            if let Some(path) = std::env::var_os("DAFFI_TOKEN_FILE") {
+            if let Some(path) = given("DAFFI_TOKEN_FILE") {
                 return Ok(from_file(&path.into())?);
             }
-            let state = StateDir::of_user().map_err(JoinError::State)?;
-            match state.token().map_err(JoinError::State)? {
-                Some(token) => Ok(token),
-                // A local controller may be about to start for the first time, and to make the token.
-                None if local => Err(Attempt::Failed(JoinError::NoToken { searched: state.path().to_owned() })),
-                None => Err(JoinError::NoToken { searched: state.path().to_owned() }.into()),
-            }
+            token_in(&StateDir::of_user().map_err(JoinError::State)?, local)
         }
+        TokenSource::In(state) => token_in(state, local),
+    }
+}
+
+/// A variable of the environment, unless it is empty.
+fn given(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable).filter(|value| !value.is_empty())
+}
+
+fn token_in(state: &StateDir, local: bool) -> Result<JoinToken, Attempt> {
+    match state.token().map_err(JoinError::State)? {
+        Some(token) => Ok(token),
+        // A local controller may be about to start for the first time, and to make the token.
+        None if local => Err(Attempt::Failed(JoinError::NoToken { searched: state.path().to_owned() })),
+        None => Err(JoinError::NoToken { searched: state.path().to_owned() }.into()),
     }
 }
 

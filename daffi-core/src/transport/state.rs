@@ -79,7 +79,7 @@ impl StateDir {
     ///
     /// [`StateError::NoHome`].
     pub fn of_user() -> Result<Self, StateError> {
-        if let Some(path) = std::env::var_os(VARIABLE) {
+        if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
             return Ok(Self::at(path));
         }
         let base = dirs::state_dir().or_else(dirs::data_local_dir).ok_or(StateError::NoHome)?;

@@ -52,6 +52,8 @@ struct State {
     /// `None` while an item is being encoded into it.
     open: Option<Builder>,
     full: VecDeque<Batch>,
+    /// How many bytes these have.
+    full_bytes: u64,
     /// How many items were put in.
     count: u64,
     end: Option<StreamEnd>,
@@ -133,8 +135,7 @@ impl Slot {
         // Before the first there is nothing that it could depend on.
         let dependent = !starts && state.count > 0;
         if state.open.as_ref().is_some_and(|open| open.is_unfit(dependent)) {
-            let batch = state.close_batch();
-            state.full.extend(batch);
+            state.fill();
         }
         // The item is encoded without the lock: that is the user's code, and the writer must not wait for it.
         let mut open = state.open.take().unwrap_or_default();
@@ -166,8 +167,7 @@ impl Slot {
             }
         };
         if full {
-            let batch = state.close_batch();
-            state.full.extend(batch);
+            state.fill();
         }
         if std::mem::take(&mut state.starved) {
             drop(state);
@@ -186,6 +186,7 @@ impl Slot {
     pub(super) fn take(&self) -> Taken {
         let mut state = self.lock();
         let mut batches: Vec<_> = state.full.drain(..).collect();
+        state.full_bytes = 0;
         batches.extend(state.close_batch());
         if batches.is_empty() {
             state.starved = state.end.is_none();
@@ -233,9 +234,15 @@ impl Slot {
 
 impl State {
     fn has_no_room(&self) -> bool {
-        !self.closed
-            && (self.full.len() >= QUEUE
-                || self.full.iter().map(|batch| batch.cost().bytes).sum::<u64>() >= QUEUE_BYTES)
+        !self.closed && (self.full.len() >= QUEUE || self.full_bytes >= QUEUE_BYTES)
+    }
+
+    /// Puts the open batch to those that are full.
+    fn fill(&mut self) {
+        if let Some(batch) = self.close_batch() {
+            self.full_bytes += batch.cost().bytes;
+            self.full.push_back(batch);
+        }
     }
 
     /// The open batch, closed, if there are items in it.

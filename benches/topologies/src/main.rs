@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::work::{calls, frames, loaded, tiny};
+use self::work::{calls, frames, loaded, memory, tiny};
 
 /// Where it goes wrong, the benchmark ends: nobody tells the errors apart.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -64,6 +64,13 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Streams for a while to many receivers, half of them slow: what memory the controller has
+    Memory {
+        #[command(flatten)]
+        options: memory::Options,
+        #[command(flatten)]
+        output: Output,
+    },
     /// What the program starts itself as
     #[command(subcommand, hide = true)]
     Role(role::Role),
@@ -88,6 +95,7 @@ async fn main() -> ExitCode {
         Command::Frames { options, output } => report::all(frames::measure(&options, output.runs).await, output.json),
         Command::Calls { options, output } => report::all(calls::measure(&options, output.runs).await, output.json),
         Command::Loaded { options, output } => report::all(loaded::measure(&options, output.runs).await, output.json),
+        Command::Memory { options, output } => report::all(memory::measure(&options, output.runs).await, output.json),
         Command::Role(role) => role.play().await.map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

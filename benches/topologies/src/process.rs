@@ -3,7 +3,7 @@
 
 use std::{io::Write, path::Path, process::Stdio, time::Duration};
 
-use procfs::process::Process as Proc;
+use procfs::{WithCurrentSystemInfo, process::Process as Proc};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin},
@@ -13,8 +13,8 @@ use tokio::{
 
 use crate::Result;
 
-/// No answer takes longer unless something hangs: three million items take seconds.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// No answer takes longer unless something hangs: the longest stream lasts for half an hour.
+const PATIENCE: Duration = Duration::from_secs(2_100);
 
 /// How long a child has to end by itself.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -79,6 +79,11 @@ impl Process {
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         let stat = self.proc.stat()?;
         Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+    }
+
+    /// How much memory it has in use, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        Ok(self.proc.stat()?.rss_bytes().get())
     }
 
     /// Ends it.

@@ -9,7 +9,7 @@ use daffi_controller::{Config, Controller};
 use crate::{
     Result,
     process::Parent,
-    work::{Work, calls::Calls, frames::Frames, loaded::Loaded, sequence, tiny::Tiny},
+    work::{Work, calls::Calls, frames::Frames, loaded::Loaded, memory::Memory, sequence, tiny::Tiny},
 };
 
 /// How long a sender waits for the receivers to come.
@@ -53,6 +53,7 @@ enum WorkName {
     Frames,
     Calls,
     Loaded,
+    Memory,
 }
 
 impl Role {
@@ -65,12 +66,14 @@ impl Role {
                 WorkName::Frames => sender::<Frames>(place, receivers).await,
                 WorkName::Calls => sender::<Calls>(place, receivers).await,
                 WorkName::Loaded => sender::<Loaded>(place, receivers).await,
+                WorkName::Memory => sender::<Memory>(place, receivers).await,
             },
             Self::Receiver { place } => match place.work {
                 WorkName::Tiny => receiver::<Tiny>(place).await,
                 WorkName::Frames => receiver::<Frames>(place).await,
                 WorkName::Calls => receiver::<Calls>(place).await,
                 WorkName::Loaded => receiver::<Loaded>(place).await,
+                WorkName::Memory => receiver::<Memory>(place).await,
             },
         }
     }

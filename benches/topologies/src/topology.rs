@@ -1,9 +1,10 @@
 //! The processes of a benchmark: one controller, one sender, and receivers.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
+use tokio::time::interval;
 
 use crate::{Result, process::Process, report::CpuSeconds, work::Work};
 
@@ -44,6 +45,28 @@ impl<W: Work> Topology<W> {
         let before = self.cpu_seconds()?;
         let outcome = self.sender.ask(order).await?;
         Ok((outcome, self.cpu_seconds()?.since(before)))
+    }
+
+    /// Does the same, and looks at the controller's memory every so often, in bytes: before it begins for the first time.
+    pub(crate) async fn run_watched(
+        &mut self,
+        order: &W::Order,
+        every: Duration,
+    ) -> Result<(W::Outcome, CpuSeconds, Vec<u64>)> {
+        let before = self.cpu_seconds()?;
+        let (mut looks, mut seen) = (interval(every), Vec::new());
+        let outcome = {
+            let controller = &self.controller;
+            let mut asked = std::pin::pin!(self.sender.ask(order));
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = looks.tick() => seen.push(controller.memory()?),
+                    outcome = &mut asked => break outcome?,
+                }
+            }
+        };
+        Ok((outcome, self.cpu_seconds()?.since(before), seen))
     }
 
     /// Asks every receiver.

@@ -3,6 +3,7 @@
 pub(crate) mod calls;
 pub(crate) mod frames;
 pub(crate) mod loaded;
+pub(crate) mod memory;
 pub(crate) mod sequence;
 pub(crate) mod tiny;
 

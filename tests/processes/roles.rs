@@ -250,6 +250,17 @@ async fn obey(global: &Global, command: &str) -> String {
             let pictures = (0..number(count)).map(move |n| vec![n as u8; size]);
             fetch::stream::picture(pictures).await.map_or_else(|error| error.to_string(), |report| accounts(&report))
         }
+        ["call-beside-stream", count, node] => {
+            let pictures = std::iter::repeat_with(|| vec![7; 256 << 10]);
+            let stream = tokio::spawn(async move { fetch::stream::picture(pictures).await });
+            for n in 1..=number(count) {
+                assert_eq!(fetch::add(n, 1).to(node).await, Ok(n + 1));
+            }
+            // It had no reason to end.
+            assert!(!stream.is_finished());
+            stream.abort();
+            format!("{count} calls")
+        }
         ["stream-forever"] => {
             let told = TellOnDrop;
             let numbers = (1..).inspect(move |_| {

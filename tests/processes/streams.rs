@@ -84,6 +84,45 @@ async fn a_large_item_is_never_whole_in_the_controller_and_never_twice_in_a_rece
     .await;
 }
 
+#[tokio::test]
+async fn small_calls_get_through_beside_a_stream_at_full_speed() {
+    limited(async {
+        let mut system = System::new();
+        let _controller = system.controller("controller", "controller").await;
+        let mut receiver = system.process("taker", "receiver").await;
+        let mut sender = system.process("caller", "sender").await;
+        sender.ask("wait receiver").await;
+
+        sender.tell("call-beside-stream 300 receiver").await;
+        receiver.ask("counts 100").await;
+        assert_eq!(sender.answer().await, "300 calls");
+        assert!(receiver.says("ended").await.ends_with(" Cancelled"));
+    })
+    .await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_receiver_that_stands_still_for_a_while_misses_nothing() {
+    limited(async {
+        let mut system = System::new();
+        let mut sender = system.controller("caller", "sender").await;
+        let mut one = system.process("taker", "one").await;
+        let mut two = system.process("taker", "two").await;
+        sender.ask("wait one two").await;
+
+        sender.tell("stream 300000").await;
+        one.ask("counts 1").await;
+        // Not as long as it takes until it is given up for lost.
+        one.pause(2).await;
+        assert_eq!(sender.answer().await, "300000 items: one 300000, two 300000");
+        for receiver in [&mut one, &mut two] {
+            assert!(receiver.took().await.into_iter().eq(1..=300_000));
+        }
+    })
+    .await;
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_infinite_stream_takes_no_memory_and_ends_with_its_call() {

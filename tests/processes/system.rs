@@ -143,6 +143,20 @@ impl Process {
     }
 
     /// Kills it: it has no chance to say goodbye.
+    /// Has it stand still, and go on.
+    #[cfg(unix)]
+    pub(crate) async fn pause(&self, seconds: u64) {
+        self.signal("-STOP").await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        self.signal("-CONT").await;
+    }
+
+    #[cfg(unix)]
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(tokio::process::Command::new("kill").args([name, &id]).status().await.expect("it runs").success());
+    }
+
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.expect("it is killed");
     }

@@ -436,7 +436,13 @@ impl Outgoing {
         payload: &[u8],
         codec: Codec<T, E>,
     ) -> Result<T, CallError<E>> {
-        let bad = |node, message| CallError::BadReply { node, message };
+        let bad = |node, message: String| {
+            let message = match self.request.stub {
+                Some(stub) => format!("{message}; the stub is `{}`", stub.signature.text),
+                None => message,
+            };
+            CallError::BadReply { node, message }
+        };
         match status {
             Status::Value => codec.value(payload).map_err(|error| bad(node(), error)),
             Status::Error => Err(codec.error(payload).map_or_else(|error| bad(node(), error), CallError::App)),

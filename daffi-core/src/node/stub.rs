@@ -103,7 +103,7 @@ pub fn decode_args<'de, A: Deserialize<'de>>(args: &'de [u8], parameters: u32) -
         let message = format!("the callback takes {parameters} argument{plural}, {given} given");
         return Err(Failure::BadArguments { message });
     }
-    rmp_serde::from_slice(args).map_err(|error| Failure::BadArguments { message: error.to_string() })
+    rmp_serde::from_slice(args).map_err(|error| Failure::BadArguments { message: explain(&error) })
 }
 
 /// Encodes a call's arguments.
@@ -142,7 +142,30 @@ fn encode_reply<T: Serialize + ?Sized>(value: &T) -> Result<Payload, Failure> {
 
 /// Decodes a value or an error that a callback returned.
 pub fn decode<T: Decode>(payload: &[u8]) -> Result<T, DecodeError> {
-    rmp_serde::from_slice(payload).map_err(|error| DecodeError(error.to_string()))
+    rmp_serde::from_slice(payload).map_err(|error| DecodeError(explain(&error)))
+}
+
+/// What does not fit, for people who need not know MessagePack.
+fn explain(error: &rmp_serde::decode::Error) -> String {
+    use rmp::Marker;
+    use rmp_serde::decode::Error;
+    let marker = match error {
+        Error::TypeMismatch(marker) => marker,
+        Error::OutOfRange => return "there is a number that the type has no room for".into(),
+        Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) => return "there is less than the type wants".into(),
+        other => return other.to_string(),
+    };
+    let found = match marker {
+        Marker::Null => "nothing",
+        Marker::True | Marker::False => "a bool",
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => "a string",
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => "bytes",
+        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => "a list",
+        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => "a map or struct",
+        Marker::F32 | Marker::F64 => "a number with a fraction",
+        _ => "a number",
+    };
+    format!("there is {found} where the type has something else")
 }
 
 /// Decodes bytes that a callback returned.
@@ -252,6 +275,25 @@ mod tests {
         let EncodedArgs(Ok(payload)) = encode_args(&NoArgs {}) else { panic!("encodes") };
         assert_eq!(decode_args::<NoArgs>(&payload, 0), Ok(NoArgs {}));
         assert!(decode_args::<NoArgs>(&[], 0).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_without_message_pack() {
+        let payload = |value: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            value(&mut out);
+            out
+        };
+        let two = payload(&|out| encode_into("two", out).unwrap());
+        let found = |found: &str| DecodeError(format!("there is {found} where the type has something else"));
+        assert_eq!(decode::<u32>(&two), Err(found("a string")));
+        // Of this serde says more.
+        let number = decode::<String>(&payload(&|out| encode_into(&2, out).unwrap()));
+        assert_eq!(number, Err(DecodeError("invalid type: integer `2`, expected a string".into())));
+        let cut = DecodeError("there is less than the type wants".into());
+        assert_eq!(decode::<String>(&two[..2]), Err(cut));
+        let wide = payload(&|out| encode_into(&300, out).unwrap());
+        assert!(decode::<u8>(&wide).is_err());
     }
 
     #[test]

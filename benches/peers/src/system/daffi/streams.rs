@@ -56,9 +56,8 @@ impl Streams for Daffi {
             for number in 0..scene.receivers {
                 g.wait_process(format!("receiver-{number}")).timeout(GATHERING).await?;
             }
-            let delivery = scene.kind.delivery();
             let send = async |source: Source| {
-                let report = with_policy(remote::Receiver::new().item(source), delivery).await?;
+                let report = with_policy(remote::Receiver::new().item(source), scene.kind).await?;
                 match report.receivers.iter().find_map(|receiver| receiver.result.as_ref().err()) {
                     None => Ok(()),
                     Some(error) => Err(format!("a receiver did not go on to the end: {error}").into()),
@@ -69,9 +68,11 @@ impl Streams for Daffi {
     }
 }
 
-fn with_policy(call: StreamCall, delivery: Delivery) -> StreamCall {
-    match delivery {
-        Delivery::Lossless => call,
-        Delivery::Fresh => call.on_slow(OnSlow::KeepLatest),
+fn with_policy(call: StreamCall, kind: Kind) -> StreamCall {
+    match kind {
+        Kind::Tiny | Kind::Frames | Kind::BigFrames => call,
+        // A viewer that is held up for a moment is to miss nothing, and one that is slow is to see what is new.
+        Kind::Live => call.on_slow(OnSlow::DropOldest(8)),
+        Kind::SlowReceiver => call.on_slow(OnSlow::KeepLatest),
     }
 }

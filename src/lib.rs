@@ -60,6 +60,7 @@ pub use daffi_core::{
         PeriodCall, ReceiverReport, Results, ResultsCall, Retry, Schedule, ScheduledCall, Service, Source, StartingAt,
         StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError, WrongType, fallible, starting,
     },
+    transport::JoinToken,
     wire::{
         limits,
         trace::{InvalidTraceparent, TraceContext},

@@ -27,8 +27,9 @@ use tokio::task::JoinSet;
 use self::state::{After, Fanout, Key, Over, Place, Told};
 use crate::hub::{Hub, NodeLink};
 
-/// How many pieces are written to a receiver at a time: with large datagrams 4 MiB, with small ones some 80 KiB.
+/// How many pieces, and how many bytes, are written to a receiver at a time: little enough that a slow path shows progress.
 const GROUP: usize = 64;
+const GROUP_BYTES: usize = 256 << 10;
 
 /// Accepts a node's item streams until its connection is gone. Each runs in a task of its own, which outlives the connection:
 /// the receivers are told that the producer is gone, after what came from it.
@@ -103,8 +104,7 @@ impl Entrance<'_> {
         let (link, answers, lossless) = match self.way_to(node) {
             Ok(way) => way,
             Err(failure) => {
-                self.fanout.refuse(node, failure);
-                return Ok(());
+                return self.fanout.refuse(node, failure);
             }
         };
         let keep = keep.filter(|_| !lossless);
@@ -173,8 +173,11 @@ fn let_newcomers_in(entrance: &mut Entrance<'_>, batch: &Batch) -> Result<(), Ma
     if !entrance.request.live {
         return Err(Malformed("newcomers to a stream that takes none"));
     }
-    let newcomers = batch.stream_newcomers()?;
-    newcomers.into_iter().flat_map(|newcomers| newcomers.nodes).try_for_each(|node| entrance.let_in(node, true))
+    let nodes = batch.stream_newcomers()?.map(|newcomers| newcomers.nodes).unwrap_or_default();
+    if nodes.len() > MAX_TARGETS {
+        return Err(Malformed("too many newcomers"));
+    }
+    nodes.into_iter().try_for_each(|node| entrance.let_in(node, true))
 }
 
 /// Tells the producer of grants, of items that went, and of ends, until every receiver has ended; of a live stream, until its source
@@ -288,8 +291,12 @@ async fn write_batches(fanout: &Fanout, place: &Place, send: &mut SendStream) ->
         }
         if !pieces.is_empty() {
             // In groups, so that a large item on a slow path counts as progress while it passes.
-            for group in pieces.chunks_mut(GROUP) {
-                match send.write(group).await {
+            let mut rest = pieces.as_mut_slice();
+            while !rest.is_empty() {
+                let count = group(rest);
+                let (first, others) = std::mem::take(&mut rest).split_at_mut(count);
+                rest = others;
+                match send.write(first).await {
                     Ok(()) => fanout.touch(place.key),
                     // It wants no more, and its answer says why.
                     Err(StreamLost::Stopped) => return Ok(()),
@@ -305,6 +312,17 @@ async fn write_batches(fanout: &Fanout, place: &Place, send: &mut SendStream) ->
             return Ok(());
         }
     }
+}
+
+/// How many of the pieces to write first.
+fn group(pieces: &[Bytes]) -> usize {
+    let mut bytes = 0;
+    let fits = |piece: &&Bytes| {
+        let fits = bytes < GROUP_BYTES;
+        bytes += piece.len();
+        fits
+    };
+    pieces.iter().take(GROUP).take_while(fits).count()
 }
 
 /// Takes receivers off the stream that finish nothing although items wait for them.

@@ -35,7 +35,16 @@ async fn main() -> ExitCode {
 }
 
 fn print_token(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    let (_, token) = cli.state_dir()?.controller()?;
+    let state = cli.state_dir()?;
+    let is_new = state.token()?.is_none();
+    let (_, token) = state.controller()?;
+    if is_new {
+        eprintln!(
+            "daffi-controller: made this token in {}, for the controller that starts with this state directory; one that runs already \
+             with another has another token",
+            state.path().display()
+        );
+    }
     writeln!(io::stdout(), "{token}")?;
     Ok(())
 }

@@ -154,7 +154,7 @@ impl Process {
     #[cfg(unix)]
     async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs").to_string();
-        assert!(tokio::process::Command::new("kill").args([name, &id]).status().await.expect("it runs").success());
+        assert!(Command::new("kill").args([name, &id]).status().await.expect("it runs").success());
     }
 
     pub(crate) async fn kill(&mut self) {

@@ -16,7 +16,7 @@ use daffi_core::wire::{
     credit::Credit,
     failure::Failure,
     item_stream::{Answer, ReceiverEnd, StreamRequest},
-    limits::{self, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS, TELL_DROPPED},
+    limits::{self, FRAGMENT, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS, TELL_DROPPED},
     pace::Pace,
     queue::Queue,
 };
@@ -114,10 +114,10 @@ impl Receiver {
     }
 
     /// Whether there is something for it to do.
-    const fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         // An item that comes in fragments is none until the last of them.
         let finished = self.granted.bytes.saturating_sub(WINDOW.bytes);
-        self.sent.items > self.finished() || self.sent.bytes > finished || self.queue.waiting() > 0
+        self.sent.items > self.finished() || self.sent.bytes > finished || !self.queue.is_empty()
     }
 
     /// How many items may be sent to it.
@@ -168,7 +168,12 @@ impl Fanout {
         }
         let mut queue = if late { Queue::of_newcomer(keep) } else { Queue::new(keep) };
         let mut before = state.received;
-        if late && let Some(latest) = &state.latest {
+        // One that is to have all items cannot begin with what others have come after.
+        let received = state.received.items;
+        if late
+            && let Some(latest) =
+                state.latest.as_ref().filter(|latest| keep.is_some() || latest.header().next() == received)
+        {
             let count = latest.header().count;
             let last = latest.cut(count.saturating_sub(1)..count)?;
             let Credit { items, bytes } = last.cost();
@@ -195,11 +200,19 @@ impl Fanout {
     }
 
     /// Notes that there is no way to a node that was to get the stream.
-    pub(super) fn refuse(&self, node: NodeId, failure: Failure) {
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if the producer, who is to be told, reads nothing and goes on.
+    pub(super) fn refuse(&self, node: NodeId, failure: Failure) -> Result<(), Malformed> {
         let mut state = self.lock();
+        if state.ended.len() >= 2 * MAX_TARGETS {
+            return Err(Malformed("too many newcomers"));
+        }
         let first = state.received.items;
         state.ended.push(ReceiverEnd { node, delivered: 0, first, dropped: 0, value: None, failure: Some(failure) });
         self.news.notify_one();
+        Ok(())
     }
 
     /// Queues a batch for every receiver that is still there.
@@ -363,8 +376,12 @@ impl Fanout {
 impl State {
     /// Counts what came of a batch in fragments: a receiver puts them together, and trusts that this has a limit.
     fn take_fragment(&mut self, header: &Header) -> Result<(), Malformed> {
-        let length = self.fragments + header.body as usize;
-        if length > MAX_PAYLOAD + MAX_HEAD {
+        if header.is_end() {
+            return Ok(());
+        }
+        let body = header.body as usize;
+        let length = self.fragments + body;
+        if length > MAX_PAYLOAD + MAX_HEAD || (self.takes_fragments && body > 2 * FRAGMENT) {
             return Err(Malformed("a batch above the limit"));
         }
         let is_fragment = header.carries == Carries::Fragment;

@@ -70,11 +70,6 @@ impl Queue {
         self.parts.is_empty()
     }
 
-    /// How many items wait.
-    pub const fn waiting(&self) -> u64 {
-        self.items
-    }
-
     /// Whether items may go.
     pub const fn may_drop(&self) -> bool {
         self.keep.is_some()
@@ -131,7 +126,7 @@ impl Queue {
             return Ok(None);
         };
         let taken = u32::try_from(most).unwrap_or(u32::MAX).min(front.len());
-        if taken == 0 && front.batch.header().count > 0 {
+        if most == 0 && !front.batch.header().is_end() {
             return Ok(None);
         }
         self.items -= u64::from(taken);

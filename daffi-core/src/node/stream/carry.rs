@@ -175,7 +175,7 @@ impl Writer<'_> {
             // Not before what there was credit for is on its way: the next grant depends on it.
             self.outgoing.write(pieces).await?;
             pieces.clear();
-            credit.open().await;
+            while self.until(credit.open()).await? == Came::Newcomers {}
         }
         credit.with(|allowance| allowance.spend(batch.cost()));
         self.sent += u64::from(batch.header().count);

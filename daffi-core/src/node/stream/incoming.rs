@@ -44,6 +44,8 @@ use crate::{
 /// Once nobody wants the items any more, an async callback is dropped where it waits, unless it is marked `no_cancel`; that and
 /// a sync one get `None` instead of further items, and [`end`](Self::end) says so. An item that is no `T` ends the stream here: the
 /// producer is told that its items do not fit.
+///
+/// [`Stream`]: https://docs.rs/futures-core/latest/futures_core/stream/trait.Stream.html
 pub struct Incoming<T> {
     items: Items,
     decode: fn(&[u8]) -> Result<T, Failure>,
@@ -65,7 +67,7 @@ impl<T> Incoming<T> {
         self.items.producer().to_owned()
     }
 
-    /// How many items there were between those that came so far, by their numbers. None, as long as streams lose nothing.
+    /// How many items there were between those that came so far, by their numbers. None, unless the stream may drop items.
     pub const fn missed(&self) -> u64 {
         self.items.missed()
     }

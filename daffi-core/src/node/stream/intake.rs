@@ -45,6 +45,7 @@ pub(super) async fn take_in(
                 progress.assemble(cost);
                 continue;
             };
+            progress.hand_over();
             // Whoever took them may have ended early: nothing more is wanted.
             if batches.send(batch).is_err() {
                 source.stop(GiveUp::Unwanted);

@@ -47,11 +47,23 @@ struct State {
     /// The batches that are finished, and the fragments that were put to a larger one.
     finished: Credit,
     assembled: Credit,
+    /// Fragments whose credit is kept back: batches before them are not finished, and a second large item is to wait for the first.
+    kept: Credit,
+    /// How many batches wait to be finished.
+    waiting: u64,
     /// The number of the next item; nothing before the first of a stream that has begun without this receiver.
     next: Option<u64>,
     /// Of a stream that is paced: when each batch came that is not finished, and how long the last that is was held.
     arrivals: Option<VecDeque<Instant>>,
     held: Duration,
+}
+
+impl State {
+    fn release(&mut self) {
+        if self.waiting == 0 {
+            self.assembled = self.assembled.plus(std::mem::take(&mut self.kept));
+        }
+    }
 }
 
 impl Default for Progress {
@@ -69,6 +81,8 @@ impl Progress {
             window: Window::new(size),
             finished: Credit::default(),
             assembled: Credit::default(),
+            kept: Credit::default(),
+            waiting: 0,
             next: (!late).then_some(0),
             arrivals: paced.then(VecDeque::new),
             held: Duration::ZERO,
@@ -166,10 +180,11 @@ impl Progress {
         self.items.load(Ordering::Relaxed)
     }
 
-    /// A fragment was put to those before it: what it cost is free.
+    /// A fragment was put to those before it: what it cost is free once all batches before it are finished.
     pub(super) fn assemble(&self, cost: Credit) {
         let is_due = self.with(|state| {
-            state.assembled = state.assembled.plus(cost);
+            state.kept = state.kept.plus(cost);
+            state.release();
             state.window.finish(state.finished.plus(state.assembled)).is_some()
         });
         if is_due {
@@ -177,10 +192,17 @@ impl Progress {
         }
     }
 
+    /// A batch is on its way to whoever finishes it.
+    pub(super) fn hand_over(&self) {
+        self.with(|state| state.waiting += 1);
+    }
+
     /// One more batch is finished, and in all these are.
     pub(super) fn finish(&self, total: Credit) {
         let is_due = self.with(|state| {
             state.finished = total;
+            state.waiting = state.waiting.saturating_sub(1);
+            state.release();
             let granted = state.window.finish(total.plus(state.assembled));
             let Some(arrivals) = &mut state.arrivals else { return granted.is_some() };
             if let Some(arrival) = arrivals.pop_front() {
@@ -224,5 +246,26 @@ impl Progress {
             }
             None => Answer::Grant(self.grant()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_large_item_waits_for_the_first() {
+        const FRAGMENTS: Credit = Credit { items: 0, bytes: 3 << 20 };
+        let size = limits::STREAM_WINDOW_BYTES;
+        let progress = Progress::default();
+        // With nothing before it, an item may be as large as it likes.
+        progress.assemble(FRAGMENTS);
+        assert_eq!(progress.grant().bytes, size + FRAGMENTS.bytes);
+        progress.hand_over();
+        // Of the next one no more comes than the window.
+        progress.assemble(FRAGMENTS);
+        assert_eq!(progress.grant().bytes, size + FRAGMENTS.bytes);
+        progress.finish(Credit { items: 1, bytes: 100 });
+        assert_eq!(progress.grant().bytes, size + 2 * FRAGMENTS.bytes + 100);
     }
 }

@@ -105,6 +105,8 @@ impl<T: Send + 'static, E: Send + 'static> IntoFuture for ResultsCall<T, E> {
 ///
 /// A node has at most 128 streams under way towards it that have not been sent whole, and as many from it; the next one waits.
 /// Whoever opens more has to take from them meanwhile, and holds up the node that answers if it does not.
+///
+/// [`Stream`]: https://docs.rs/futures-core/latest/futures_core/stream/trait.Stream.html
 pub struct Results<T, E = Never> {
     items: Items,
     codec: Codec<T, E>,

@@ -24,6 +24,8 @@ use crate::{
 /// [`Stream`]. An iterator may block: it runs on a thread for that.
 ///
 /// `K` tells the two apart and is inferred. For a source that can fail see [`fallible`].
+///
+/// [`Stream`]: https://docs.rs/futures-core/latest/futures_core/stream/trait.Stream.html
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of `{T}` items",
     label = "needs to be an iterator or an async stream of `{T}`",

@@ -161,10 +161,12 @@ async fn blocking_callbacks_do_not_hold_up_each_other_nor_anything_else() {
 async fn a_thread_that_cannot_be_stopped_keeps_its_place_and_is_waited_for() {
     let mut probe = Probe::new();
     let pair = pair(callbacks![limited_blocking_callback]).await;
-    let late = || limited_blocking(probe.key).timeout(Duration::from_millis(20)).on(&pair.caller).into_future();
-    for _ in 0..2 {
-        assert!(matches!(soon(late()).await, Err(CallError::Timeout { .. })));
+    let calls = calls!(limited_blocking, 2, probe, pair);
+    for _ in &calls {
+        assert_eq!(probe.told().await, "limited began");
     }
+    // The caller drops both.
+    calls.iter().for_each(tokio::task::JoinHandle::abort);
     let refused = soon(limited_blocking(probe.key).on(&pair.caller).into_future()).await.unwrap_err();
     assert!(matches!(refused, CallError::Full { .. }), "two run still, though nobody waits for them: {refused}");
 

@@ -79,6 +79,17 @@ impl Directory {
         self.names.get(name).copied()
     }
 
+    /// The node of this name and the callback of that, if the one offers the other.
+    pub(crate) fn offered(&self, node: &str, callback: &str) -> Option<(NodeId, CallbackId)> {
+        let (node, callback) = (self.named(node)?, *self.callbacks.get(callback)?);
+        self.entries.get(&node)?.callbacks.contains(&callback).then_some((node, callback))
+    }
+
+    /// The name that a callback's number stands for.
+    pub(crate) fn callback_name(&self, callback: CallbackId) -> Option<String> {
+        self.callbacks.iter().find(|(_, id)| **id == callback).map(|(name, _)| name.clone())
+    }
+
     /// Whether a node is there, and whether it offers a callback.
     pub(crate) fn offers(&self, node: NodeId, callback: CallbackId) -> Option<bool> {
         self.entries.get(&node).map(|entry| entry.callbacks.contains(&callback))

@@ -1,15 +1,20 @@
-//! What the sessions of all nodes share: the directory, the router, and a way to each node.
+//! What the sessions of all nodes share: the directory, the router, the streams, and a way to each node.
+
+mod streams;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
     vec::Drain,
 };
 
 use daffi_core::{
     link::FrameSender,
-    transport::{CloseCode, Connection},
+    transport::{CloseCode, Connection, ConnectionLost},
     wire::{
         CallId, CallbackId, Malformed, NodeId,
         control::{Member, ToNode},
@@ -21,6 +26,8 @@ use daffi_core::{
 };
 use tokio::sync::{Notify, mpsc};
 
+use self::streams::Streams;
+pub(crate) use self::streams::{Hop, Hops, Producer};
 use crate::{
     directory::{Directory, Refused},
     router::{Nodes, Router},
@@ -35,8 +42,11 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     /// Apart from the rest, because every frame looks here.
     nodes: RwLock<HashMap<NodeId, NodeLink>>,
+    streams: Streams,
     /// Nothing is under way any more.
     settled: Notify,
+    /// A node has joined, or offers more.
+    arrived: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -62,13 +72,35 @@ pub(crate) struct NodeLink {
     pub(crate) control: mpsc::Sender<ToNode>,
     /// The node has answered a probe.
     pub(crate) alive: Arc<Notify>,
+    pub(crate) name: Arc<str>,
+    /// Tells the node from another of its name: 0 if it does not say.
+    pub(crate) instance: u64,
+    /// It does not come back.
+    gone: Arc<AtomicBool>,
 }
 
 impl NodeLink {
     /// A link, and the control messages to write to it.
-    pub(crate) fn new(connection: Connection, frames: FrameSender) -> (Self, mpsc::Receiver<ToNode>) {
+    pub(crate) fn new(
+        connection: Connection,
+        frames: FrameSender,
+        name: &str,
+        instance: u64,
+    ) -> (Self, mpsc::Receiver<ToNode>) {
         let (control, messages) = mpsc::channel(CONTROL_BACKLOG);
-        (Self { connection, frames, control, alive: Arc::default() }, messages)
+        let (alive, gone) = (Arc::default(), Arc::default());
+        (Self { connection, frames, control, alive, name: name.into(), instance, gone }, messages)
+    }
+
+    /// The node left, or another has its name: it does not come back.
+    pub(crate) fn set_gone(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a node does not come back whose connection was lost like this.
+    pub(crate) fn is_gone(&self, lost: &ConnectionLost) -> bool {
+        let closed = matches!(lost, ConnectionLost::ClosedByPeer { code: CloseCode::Done, .. });
+        closed || self.gone.load(Ordering::Relaxed)
     }
 
     /// Whether both lead to the same session of a node.
@@ -91,12 +123,14 @@ impl Hub {
             return Err(Refused::Stopping);
         }
         let member = state.directory.join(name, offers)?;
+        self.streams.end_of_others(&member.name, link.instance);
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         for other in nodes.values() {
             other.tell(ToNode::Joined { member: member.clone() });
         }
         link.tell(ToNode::Welcome { node: member.id, members: state.directory.members() });
         nodes.insert(member.id, link);
+        self.arrived.notify_waiters();
         Ok(member)
     }
 
@@ -117,6 +151,7 @@ impl Hub {
         let offers = state.directory.offer(node, offers)?;
         // Under the lock, so that everybody hears of joins, offers and departures in one order.
         self.tell_all(&ToNode::Offered { node, offers });
+        self.arrived.notify_waiters();
         Ok(())
     }
 
@@ -156,6 +191,30 @@ impl Hub {
     ) -> Result<(NodeLink, CallId), Failure> {
         let call = self.lock().router.answer_by_stream(callee, call, caller).ok_or(Failure::Cancelled)?;
         self.link(caller).map(|link| (link, call)).ok_or(Failure::NoNode)
+    }
+
+    /// The streams that outlive their producers' connections.
+    pub(crate) const fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// The name that a callback's number stands for.
+    pub(crate) fn callback_name(&self, callback: CallbackId) -> Option<String> {
+        self.lock().directory.callback_name(callback)
+    }
+
+    /// Waits until a node of this name offers this callback: the way to it, and the callback's number. Cancel safe.
+    pub(crate) async fn wait_for(&self, node: &str, callback: &str) -> (NodeLink, CallbackId) {
+        loop {
+            let arrived = self.arrived.notified();
+            let offered = self.lock().directory.offered(node, callback);
+            if let Some((node, callback)) = offered
+                && let Some(link) = self.link(node)
+            {
+                return (link, callback);
+            }
+            arrived.await;
+        }
     }
 
     /// The way to the node of this name.

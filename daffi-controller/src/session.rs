@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     directory::Refused,
     fanout,
-    hub::{Hub, NodeLink},
+    hub::{Hub, NodeLink, Producer},
 };
 
 /// How long the holder of a name has to show that it is alive, when another node asks for the name. A node that was killed
@@ -119,7 +119,7 @@ async fn admit(incoming: Incoming, hub: Arc<Hub>, token: Arc<JoinToken>) {
             return;
         }
     };
-    let (node, name) = (session.node, session.name.clone());
+    let (node, name) = (session.producer.node, session.producer.name.clone());
     tracing::info!(%peer, node, name, "node joined");
     let reason = session.run(&connection, &hub).await;
     tracing::info!(%peer, node, name, reason, "node left");
@@ -128,12 +128,10 @@ async fn admit(incoming: Incoming, hub: Arc<Hub>, token: Arc<JoinToken>) {
 
 /// A node that was let in.
 struct Session {
-    node: NodeId,
-    name: String,
+    producer: Producer,
     send: SendStream,
     receive: Reader,
     messages: mpsc::Receiver<ToNode>,
-    alive: Arc<tokio::sync::Notify>,
     lane: daffi_core::link::LaneWriter,
 }
 
@@ -157,61 +155,75 @@ async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<S
         return Err(Rejected::Token);
     }
     let hello = receive.message().await?;
-    let Some(ToController::Hello { name, offers, software }) = hello else {
+    let Some(ToController::Hello { name, offers, software, instance }) = hello else {
         return Err(LinkError::from(Malformed("the first message is not a hello")).into());
     };
     tracing::debug!(name, software, offers = offers.len(), "hello");
 
     let (frames, lane) = FrameSender::new();
-    let (link, messages) = NodeLink::new(connection.clone(), frames);
-    let alive = link.alive.clone();
+    let (link, messages) = NodeLink::new(connection.clone(), frames, &name, instance);
     let member = match hub.join(name, offers.clone(), link.clone()) {
         Err(Refused::NameTaken(name)) => {
-            if is_alive(hub, &name).await {
+            if is_held(hub, &name, instance).await {
                 return Err(Refused::NameTaken(name).into());
             }
-            hub.join(name, offers, link)?
+            hub.join(name, offers, link.clone())?
         }
         other => other?,
     };
-    Ok(Session { node: member.id, name: member.name, send, receive, messages, alive, lane })
+    let producer = Producer { node: member.id, name: member.name, link };
+    Ok(Session { producer, send, receive, messages, lane })
 }
 
-/// Whether the holder of a name answers. One that does not loses its connection, and with it the name.
-async fn is_alive(hub: &Hub, name: &str) -> bool {
+/// Whether another than this instance holds a name, and answers. One that does not answer loses its connection, and with it the name.
+async fn is_held(hub: &Hub, name: &str, instance: u64) -> bool {
     let Some(holder) = hub.named(name) else {
         return false;
     };
+    if instance != 0 && holder.instance == instance {
+        // It is back before its old connection was missed.
+        holder.connection.close(CloseCode::NameTaken, "the node joined again over another connection");
+        until_free(hub, name, &holder).await;
+        return false;
+    }
     let answered = holder.alive.notified();
     let patience = PROBE.max(holder.connection.rtt() * 4).min(limits::HANDSHAKE / 2);
     if holder.control.try_send(ToNode::Probe).is_ok() && timeout(patience, answered).await.is_ok() {
         return true;
     }
+    holder.set_gone();
     holder.connection.close(CloseCode::NameTaken, "another node took this name while this one did not answer");
-    // Its session notices and takes it out of the directory.
-    while hub.named(name).is_some_and(|link| link.is_same(&holder)) {
+    until_free(hub, name, &holder).await;
+    false
+}
+
+/// Its session notices that the connection is closed, and takes the holder of the name out of the directory.
+async fn until_free(hub: &Hub, name: &str, holder: &NodeLink) {
+    while hub.named(name).is_some_and(|link| link.is_same(holder)) {
         tokio::task::yield_now().await;
     }
-    false
 }
 
 impl Session {
     /// Serves the node until it is gone; why it is.
     async fn run(self, connection: &Connection, hub: &Arc<Hub>) -> String {
-        let Self { node, send, receive, messages, alive, lane, name: _ } = self;
+        let Self { producer, send, receive, messages, lane } = self;
+        let Producer { node, link, .. } = &producer;
+        let node = *node;
         let deliver = {
             let hub = hub.clone();
             move |frames: Drain<'_, Frame>| hub.handle(node, frames)
         };
         let ended = tokio::select! {
-            ended = read_control(receive, node, hub, &alive) => ended,
+            ended = read_control(receive, node, hub, &link.alive) => ended,
             lost = write_control(send, messages) => Err(lost.into()),
             lost = lane.run(connection.clone()) => Err(lost.into()),
             error = receive_frames(connection, deliver) => Err(error),
-            error = fanout::accept(connection, node, hub) => Err(error),
+            error = fanout::accept(connection, &producer, hub) => Err(error),
         };
         match ended {
             Ok(()) => {
+                link.set_gone();
                 // The node has sent everything that it had to say before its farewell.
                 connection.close(CloseCode::Done, "it left");
                 "it left".into()

@@ -2,26 +2,23 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
 use daffi_core::wire::{
-    Malformed, NodeId,
+    Malformed,
     batch::{Batch, Carries, Header},
     credit::Credit,
     failure::Failure,
-    item_stream::{Answer, ReceiverEnd, StreamRequest},
-    limits::{self, FRAGMENT, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS, TELL_DROPPED},
-    pace::Pace,
-    queue::Queue,
+    item_stream::{Mark, ReceiverEnd, ReceiverId, Standing, StreamRequest},
+    limits::{self, FRAGMENT, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS},
+    position::Position,
 };
 use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::CancellationToken;
+
+use super::receiver::{Place, Presence, Receiver};
 
 /// What a receiver grants from the start.
 pub(super) const WINDOW: Credit = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
@@ -30,70 +27,30 @@ pub(super) const WINDOW: Credit = Credit { items: limits::STREAM_WINDOW_ITEMS, b
 pub(super) struct Fanout {
     state: Mutex<State>,
     /// The producer has something to be told.
-    news: Notify,
+    pub(super) news: Notify,
     began: Instant,
 }
 
-struct State {
-    /// Those who are there, in the order in which they came. Few, so that a look at each costs little beside a batch.
-    receivers: Vec<Receiver>,
-    came: Key,
-    /// What came from the producer.
-    received: Credit,
+pub(super) struct State {
+    /// Those who have not ended, by their numbers. Few, so that a look at each costs little beside a batch.
+    pub(super) receivers: Vec<Receiver>,
+    /// Where the stream is that comes from the producer, and what came before.
+    pub(super) at: Mark,
     /// What the producer was granted.
-    granted: Credit,
+    pub(super) granted: Credit,
+    /// Where the producer was asked to go on, until it does; and whether it still has to be told.
+    asked: Option<Position>,
+    pub(super) ask_due: bool,
     /// Ends that the producer has not been told of yet.
-    ended: Vec<ReceiverEnd>,
+    pub(super) ended: Vec<ReceiverEnd>,
     /// Items went that the producer has not been told of yet.
-    dropped: bool,
+    pub(super) dropped: bool,
     /// The stream takes in newcomers and lasts as long as its source: nothing is to come of one whose end is here.
     live: bool,
     /// The batch whose last item is the last that a receiver can begin with, for newcomers.
     latest: Option<Batch>,
     takes_fragments: bool,
-    /// How many bytes came of a batch whose last fragment has not come.
-    fragments: usize,
-    has_ended: bool,
-}
-
-/// Stands for a receiver: never used again for another.
-pub(super) type Key = u64;
-
-struct Receiver {
-    key: Key,
-    node: NodeId,
-    queue: Queue,
-    /// Nothing for one that has to have all items: that one holds the producer back instead.
-    pace: Option<Pace>,
-    filled: Arc<Notify>,
-    /// What came from the producer and is not for this one: it was before its time.
-    before: Credit,
-    sent: Credit,
-    granted: Credit,
-    progress_at: Instant,
-    dropped_told: u64,
-    over: Arc<Over>,
-}
-
-/// Whether a receiver has left the stream.
-#[derive(Debug, Default)]
-pub(super) struct Over {
-    pub(super) token: CancellationToken,
-    stalled: AtomicBool,
-}
-
-impl Over {
-    /// Whether it was taken off the stream because it finished nothing.
-    pub(super) fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Relaxed)
-    }
-}
-
-/// What a receiver's task needs to know of it.
-pub(super) struct Place {
-    pub(super) key: Key,
-    pub(super) filled: Arc<Notify>,
-    pub(super) over: Arc<Over>,
+    end: Option<Batch>,
 }
 
 /// What comes after what waits for a receiver.
@@ -107,50 +64,21 @@ pub(super) enum After {
     Over,
 }
 
-impl Receiver {
-    /// How many items its callback is through with, as far as it has told.
-    const fn finished(&self) -> u64 {
-        self.granted.items.saturating_sub(WINDOW.items)
-    }
-
-    /// Whether there is something for it to do.
-    fn is_busy(&self) -> bool {
-        // An item that comes in fragments is none until the last of them.
-        let finished = self.granted.bytes.saturating_sub(WINDOW.bytes);
-        self.sent.items > self.finished() || self.sent.bytes > finished || !self.queue.is_empty()
-    }
-
-    /// How many items may be sent to it.
-    fn room(&self) -> u64 {
-        if self.sent.is_below(self.granted) { self.pace.as_ref().map_or(u64::MAX, Pace::room) } else { 0 }
-    }
-
-    fn end(&self) -> ReceiverEnd {
-        ReceiverEnd {
-            node: self.node,
-            delivered: self.finished(),
-            first: self.queue.first(),
-            dropped: self.queue.dropped(),
-            value: None,
-            failure: None,
-        }
-    }
-}
-
 impl Fanout {
     pub(super) fn new(request: &StreamRequest) -> Self {
+        let at = request.resumed.as_ref().map(|resumed| resumed.from).unwrap_or_default();
         let state = State {
             receivers: Vec::with_capacity(request.targets.len()),
-            came: 0,
-            received: Credit::default(),
-            granted: WINDOW,
+            at,
+            granted: at.credit.plus(WINDOW),
+            asked: None,
+            ask_due: false,
             ended: Vec::new(),
             dropped: false,
             live: request.live,
             latest: None,
             takes_fragments: request.takes_fragments(),
-            fragments: 0,
-            has_ended: false,
+            end: None,
         };
         Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now() }
     }
@@ -161,42 +89,29 @@ impl Fanout {
     /// # Errors
     ///
     /// [`Malformed`] if there are too many, if it is there already, or if the producer made that batch wrongly.
-    pub(super) fn enter(&self, node: NodeId, keep: Option<NonZeroU32>, late: bool) -> Result<Place, Malformed> {
+    pub(super) fn enter(&self, number: ReceiverId, keep: Option<NonZeroU32>, late: bool) -> Result<Place, Malformed> {
         let mut state = self.lock();
-        if state.receivers.len() >= MAX_TARGETS || (late && state.receivers.iter().any(|other| other.node == node)) {
-            return Err(Malformed("too many newcomers"));
+        let mut receiver = Receiver::new(number, keep);
+        if late {
+            state.begin_late(&mut receiver)?;
         }
-        let mut queue = if late { Queue::of_newcomer(keep) } else { Queue::new(keep) };
-        let mut before = state.received;
-        // One that is to have all items cannot begin with what others have come after.
-        let received = state.received.items;
-        if late
-            && let Some(latest) =
-                state.latest.as_ref().filter(|latest| keep.is_some() || latest.header().next() == received)
-        {
-            let count = latest.header().count;
-            let last = latest.cut(count.saturating_sub(1)..count)?;
-            let Credit { items, bytes } = last.cost();
-            before = Credit { items: before.items.saturating_sub(items), bytes: before.bytes.saturating_sub(bytes) };
-            queue.push(last);
-        }
-        state.came += 1;
-        let receiver = Receiver {
-            key: state.came,
-            node,
-            queue,
-            pace: keep.map(|_| Pace::default()),
-            filled: Arc::default(),
-            before,
-            sent: Credit::default(),
-            granted: WINDOW,
-            progress_at: Instant::now(),
-            dropped_told: 0,
-            over: Arc::default(),
-        };
-        let place = Place { key: receiver.key, filled: receiver.filled.clone(), over: receiver.over.clone() };
-        state.receivers.push(receiver);
-        Ok(place)
+        state.insert(receiver)
+    }
+
+    /// Takes in a receiver that has begun elsewhere, and is waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if there are too many, or if it is there already.
+    pub(super) fn expect(&self, number: ReceiverId, keep: Option<NonZeroU32>) -> Result<Place, Malformed> {
+        let mut receiver = Receiver::new(number, keep);
+        (receiver.before, receiver.presence) = (None, Presence::Away(Instant::now()));
+        self.lock().insert(receiver)
+    }
+
+    /// Whether a receiver of this number takes part.
+    pub(super) fn has(&self, number: ReceiverId) -> bool {
+        self.lock().find(number).is_some()
     }
 
     /// Notes that there is no way to a node that was to get the stream.
@@ -204,13 +119,14 @@ impl Fanout {
     /// # Errors
     ///
     /// [`Malformed`] if the producer, who is to be told, reads nothing and goes on.
-    pub(super) fn refuse(&self, node: NodeId, failure: Failure) -> Result<(), Malformed> {
+    pub(super) fn refuse(&self, receiver: ReceiverId, failure: Failure) -> Result<(), Malformed> {
         let mut state = self.lock();
         if state.ended.len() >= 2 * MAX_TARGETS {
             return Err(Malformed("too many newcomers"));
         }
-        let first = state.received.items;
-        state.ended.push(ReceiverEnd { node, delivered: 0, first, dropped: 0, value: None, failure: Some(failure) });
+        let first = state.at.position.item;
+        let failure = Some(failure);
+        state.ended.push(ReceiverEnd { receiver, delivered: 0, first, dropped: 0, value: None, failure });
         self.news.notify_one();
         Ok(())
     }
@@ -218,142 +134,224 @@ impl Fanout {
     /// Queues a batch for every receiver that is still there.
     pub(super) fn push(&self, batch: &Batch) -> Result<(), Malformed> {
         let mut state = self.lock();
-        let (header, cost) = (batch.header(), batch.cost());
-        if header.first != state.received.items {
+        let (header, start) = (batch.header(), state.at);
+        if header.first != start.position.item || start.position.is_behind_end() {
             return Err(Malformed("a stream whose items are not numbered one by one"));
         }
         if header.is_end() {
-            state.has_ended = true;
-        } else if !state.received.is_below(state.granted) {
+            state.end = Some(batch.clone());
+        } else if !start.credit.is_below(state.granted) {
             return Err(Malformed("a stream that exceeds its credit"));
         }
-        state.take_fragment(header)?;
-        state.received = state.received.plus(cost);
-        if state.live && header.carries == Carries::Items {
+        state.check_fragment(header)?;
+        state.at = Mark { position: start.position.after(header), credit: start.credit.plus(batch.cost()) };
+        let is_newest = state.latest.as_ref().is_none_or(|latest| latest.header().first < header.first);
+        if state.live && header.carries == Carries::Items && is_newest {
             state.latest = Some(batch.clone());
         }
-        let mut dropped = false;
-        for receiver in &mut state.receivers {
-            let queue = &mut receiver.queue;
-            let (was_empty, had_dropped) = (queue.is_empty(), queue.dropped());
-            if !queue.push(batch.clone()) {
-                receiver.before = receiver.before.plus(cost);
-            } else if was_empty {
-                receiver.filled.notify_one();
+        let State { receivers, at, dropped, .. } = &mut *state;
+        let (mut lost, mut has_dropped) = (Vec::new(), false);
+        for receiver in receivers {
+            match receiver.offer(batch, start.position, at.position) {
+                Ok(went) => has_dropped |= went,
+                Err(_) => lost.push(receiver.number),
             }
-            dropped |= queue.dropped() > had_dropped;
         }
         // At the end the rest is up to the receivers, and without them there is nobody who would tell the producer.
-        if (dropped && !std::mem::replace(&mut state.dropped, true)) || (header.is_end() && state.receivers.is_empty())
-        {
+        if (has_dropped && !std::mem::replace(dropped, true)) || (header.is_end() && state.receivers.is_empty()) {
             self.news.notify_one();
         }
-        self.regrant(&mut state);
+        self.settle(&mut state);
+        drop(state);
+        lost.into_iter().for_each(|number| self.fail(number, Failure::NodeLost));
         Ok(())
     }
 
-    /// The credit that came from the producer.
-    pub(super) fn received(&self) -> Credit {
-        self.lock().received
+    /// The producer is gone for good: this is the end, wherever it was.
+    pub(super) fn end_here(&self, end: Batch) {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return;
+        }
+        for receiver in &mut state.receivers {
+            receiver.end_with(&end);
+        }
+        state.end = Some(end);
+        self.news.notify_one();
+    }
+
+    /// The stream goes on from here, as the producer was asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it was not asked, or has given out more credit since.
+    pub(super) fn go_on(&self, mark: Mark) -> Result<(), Malformed> {
+        let mut state = self.lock();
+        let asked = state.asked.take().ok_or(Malformed("a mark that nobody asked for"))?;
+        let most = mark.credit.plus(WINDOW);
+        if state.granted.items > most.items || state.granted.bytes > most.bytes {
+            return Err(Malformed("a mark before what all have finished"));
+        }
+        state.at = mark;
+        // The producer has nothing before the mark: who needs that cannot go on.
+        let is_lost = |receiver: &&Receiver| {
+            receiver.presence == Presence::Joining && (asked..mark.position).contains(&receiver.passed)
+        };
+        let lost: Vec<_> = state.receivers.iter().filter(is_lost).map(|receiver| receiver.number).collect();
+        self.settle(&mut state);
+        drop(state);
+        lost.into_iter().for_each(|number| self.fail(number, Failure::NodeLost));
+        Ok(())
+    }
+
+    /// The producer is back, and misses word of these receivers: it is asked to go on from where its stream was, and told of those
+    /// who have ended.
+    pub(super) fn producer_is_back(&self, ended: Vec<ReceiverEnd>) {
+        let mut state = self.lock();
+        let joining = state.joining();
+        (state.asked, state.ask_due) = (Some(joining.map_or(state.at.position, |at| at.min(state.at.position))), true);
+        state.ended.extend(ended);
+        self.news.notify_one();
+    }
+
+    /// Where the stream is.
+    pub(super) fn at(&self) -> Position {
+        self.lock().at.position
+    }
+
+    /// A receiver's connection is gone, and it may come back.
+    pub(super) fn away(&self, number: ReceiverId) {
+        if let Some(receiver) = self.lock().find(number) {
+            receiver.go_away();
+        }
+    }
+
+    /// A receiver is back, and goes on from where it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it cannot stand there.
+    pub(super) fn back(&self, number: ReceiverId, standing: &Standing) -> Result<(), Malformed> {
+        let mut state = self.lock();
+        let Some(index) = state.index(number) else { return Ok(()) };
+        let mut receiver = state.receivers.remove(index);
+        let returned = match receiver.come_back(standing) {
+            // Nothing has come to it: it begins where the stream is now.
+            Ok(()) if standing.first.is_none() => state.begin_late(&mut receiver),
+            Ok(()) => state.catch_up(&mut receiver),
+            Err(malformed) => Err(malformed),
+        };
+        state.receivers.insert(index, receiver);
+        returned?;
+        self.settle(&mut state);
+        Ok(())
     }
 
     /// Moves what may be sent to a receiver to `pieces`, and says what comes after it.
-    pub(super) fn take_queue(&self, key: Key, pieces: &mut Vec<Bytes>) -> Result<After, Malformed> {
-        let mut state = self.lock();
-        let Some(receiver) = state.find(key) else { return Ok(After::Over) };
-        while let Some(batch) = receiver.queue.pop(receiver.room())? {
-            let header = batch.header();
-            pieces.extend_from_slice(batch.pieces());
-            if header.is_end() {
-                return Ok(After::End);
-            }
-            receiver.sent = receiver.sent.plus(batch.cost());
-            if let Some(pace) = &mut receiver.pace {
-                pace.send(u64::from(header.count), self.began.elapsed());
-            }
+    pub(super) fn take_queue(&self, number: ReceiverId, pieces: &mut Vec<Bytes>) -> Result<After, Malformed> {
+        let now = self.began.elapsed();
+        match self.lock().find(number) {
+            Some(receiver) => receiver.take_queue(pieces, now),
+            None => Ok(After::Over),
         }
-        Ok(After::More)
     }
 
     /// Takes in a receiver's grant, and how long it held the last batch that it has finished, if it tells.
-    pub(super) fn grant(&self, key: Key, credit: Credit, held: Option<Duration>) -> Result<(), Malformed> {
+    pub(super) fn grant(&self, number: ReceiverId, credit: Credit, held: Option<Duration>) -> Result<(), Malformed> {
+        let now = self.began.elapsed();
         let mut state = self.lock();
-        let Some(receiver) = state.find(key) else { return Ok(()) };
-        let limit = receiver.sent.plus(WINDOW);
-        if credit.items > limit.items || credit.bytes > limit.bytes {
-            return Err(Malformed("a receiver that finished more than it was sent"));
-        }
-        receiver.granted = receiver.granted.max(credit);
-        receiver.progress_at = Instant::now();
-        let finished = receiver.finished();
-        if let Some(pace) = &mut receiver.pace {
-            pace.finish(finished, held, self.began.elapsed());
-        }
-        if !receiver.queue.is_empty() {
-            receiver.filled.notify_one();
-        }
-        if receiver.pace.is_none() {
+        let Some(receiver) = state.find(number) else { return Ok(()) };
+        receiver.grant(credit, held, now)?;
+        if receiver.is_lossless() {
             self.regrant(&mut state);
         }
         Ok(())
     }
 
     /// Something has reached a receiver.
-    pub(super) fn touch(&self, key: Key) {
-        if let Some(receiver) = self.lock().find(key) {
+    pub(super) fn touch(&self, number: ReceiverId) {
+        if let Some(receiver) = self.lock().find(number) {
             receiver.progress_at = Instant::now();
         }
     }
 
     /// Ends a receiver's part with its own answer.
-    pub(super) fn answered(&self, key: Key, answer: ReceiverEnd) {
-        self.end(key, |end| {
+    pub(super) fn answered(&self, number: ReceiverId, answer: ReceiverEnd) {
+        self.end(number, |end| {
             let ReceiverEnd { delivered, value, failure, .. } = answer;
-            ReceiverEnd { delivered, value, failure, ..end }
+            // One that does not know the stream has nothing to say of what came before.
+            ReceiverEnd { delivered: end.delivered.max(delivered), value, failure, ..end }
         });
     }
 
     /// Ends a receiver's part without an answer of its own.
-    pub(super) fn fail(&self, key: Key, failure: Failure) {
-        self.end(key, |end| ReceiverEnd { failure: Some(failure), ..end });
+    pub(super) fn fail(&self, number: ReceiverId, failure: Failure) {
+        self.end(number, |end| ReceiverEnd { failure: Some(failure), ..end });
     }
 
     /// Only the first end counts.
-    fn end(&self, key: Key, change: impl FnOnce(ReceiverEnd) -> ReceiverEnd) {
+    fn end(&self, number: ReceiverId, change: impl FnOnce(ReceiverEnd) -> ReceiverEnd) {
         let mut state = self.lock();
-        let Ok(index) = state.receivers.binary_search_by_key(&key, |receiver| receiver.key) else { return };
+        let Some(index) = state.index(number) else { return };
         let receiver = state.receivers.remove(index);
         receiver.over.token.cancel();
         receiver.filled.notify_one();
         state.ended.push(change(receiver.end()));
         self.news.notify_one();
-        self.regrant(&mut state);
+        self.settle(&mut state);
     }
 
-    /// Takes receivers off the stream that have something to do and have finished nothing for so long; who they are.
-    pub(super) fn evict(&self, stall: Duration) -> Vec<NodeId> {
+    /// Takes receivers off the stream that have something to do and have finished nothing for so long, or are away for so long; who
+    /// they are.
+    pub(super) fn evict(&self, stall: Duration) -> Vec<ReceiverId> {
         let now = Instant::now();
-        let mut stalled = Vec::new();
+        let (mut stalled, mut lost) = (Vec::new(), Vec::new());
         for receiver in &mut self.lock().receivers {
-            if !receiver.is_busy() {
-                receiver.progress_at = now;
-            } else if now - receiver.progress_at >= stall {
-                receiver.over.stalled.store(true, Ordering::Relaxed);
-                stalled.push((receiver.key, receiver.node));
+            if receiver.is_lost(now, stall.min(limits::RESUME)) {
+                lost.push(receiver.number);
+            } else if receiver.is_stalled(now, stall) {
+                receiver.over.set_stalled();
+                stalled.push(receiver.number);
             }
         }
         let millis = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
-        stalled.iter().for_each(|(key, _)| self.fail(*key, Failure::Stalled { millis }));
-        stalled.into_iter().map(|(_, node)| node).collect()
+        stalled.iter().for_each(|number| self.fail(*number, Failure::Stalled { millis }));
+        lost.iter().for_each(|number| self.fail(*number, Failure::NodeLost));
+        stalled.append(&mut lost);
+        stalled
+    }
+
+    /// Waits until nothing more can come of the stream. Cancel safe, if nobody else waits for the news.
+    pub(super) async fn over(&self) {
+        while !self.lock().is_over() {
+            self.news.notified().await;
+        }
+    }
+
+    /// Where somebody joined, or the stream moved.
+    fn settle(&self, state: &mut State) {
+        for receiver in &mut state.receivers {
+            receiver.reach(state.at);
+        }
+        if state.asked.is_none()
+            && let Some(joining) = state.joining().filter(|joining| *joining < state.at.position)
+        {
+            (state.asked, state.ask_due) = (Some(joining), true);
+            self.news.notify_one();
+        }
+        self.regrant(state);
     }
 
     /// The producer may send what all receivers allow that have to have all items; if there are none, as much as is new to them.
     fn regrant(&self, state: &mut State) {
-        let lossless = state.receivers.iter().filter(|receiver| receiver.pace.is_none());
-        let granted = match lossless.map(|receiver| receiver.before.plus(receiver.granted)).reduce(Credit::min) {
+        let lossless = || state.receivers.iter().filter(|receiver| receiver.is_lossless());
+        if lossless().any(Receiver::is_unknown) {
+            return;
+        }
+        let granted = match lossless().filter_map(Receiver::allows).reduce(Credit::min) {
             Some(granted) => granted,
             None => {
-                let granted = state.received.plus(WINDOW);
+                let granted = state.at.credit.plus(WINDOW);
                 // As a receiver would: once half of it is new.
                 let is_new = granted.items.saturating_sub(state.granted.items) >= WINDOW.items / 2
                     || granted.bytes.saturating_sub(state.granted.bytes) >= WINDOW.bytes / 2;
@@ -367,79 +365,97 @@ impl Fanout {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock panics: counters, queues and lists are changed, no foreign code runs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Counts what came of a batch in fragments: a receiver puts them together, and trusts that this has a limit.
-    fn take_fragment(&mut self, header: &Header) -> Result<(), Malformed> {
-        if header.is_end() {
-            return Ok(());
+    /// Whether nothing more can come of the stream.
+    pub(super) const fn is_over(&self) -> bool {
+        self.receivers.is_empty() && (self.end.is_some() || !self.live)
+    }
+
+    /// Where the producer is asked to go on, once.
+    pub(super) fn ask(&mut self) -> Option<Position> {
+        std::mem::take(&mut self.ask_due).then_some(self.asked).flatten()
+    }
+
+    fn insert(&mut self, receiver: Receiver) -> Result<Place, Malformed> {
+        if self.receivers.len() >= MAX_TARGETS {
+            return Err(Malformed("too many newcomers"));
         }
-        let body = header.body as usize;
-        let length = self.fragments + body;
-        if length > MAX_PAYLOAD + MAX_HEAD || (self.takes_fragments && body > 2 * FRAGMENT) {
-            return Err(Malformed("a batch above the limit"));
+        let Err(index) = self.receivers.binary_search_by_key(&receiver.number, |other| other.number) else {
+            return Err(Malformed("two receivers of one number"));
+        };
+        let place = Place { number: receiver.number, filled: receiver.filled.clone(), over: receiver.over.clone() };
+        self.receivers.insert(index, receiver);
+        Ok(place)
+    }
+
+    /// Begins where the stream is now, with the last item that can be begun with.
+    fn begin_late(&self, receiver: &mut Receiver) -> Result<(), Malformed> {
+        receiver.begin_late(self.at);
+        // One that is to have all items cannot begin with what others have come after.
+        let next = self.at.position;
+        let latest = self
+            .latest
+            .as_ref()
+            .filter(|latest| !receiver.is_lossless() || Position::before(latest.header().next()) == next);
+        if let Some(latest) = latest {
+            let count = latest.header().count;
+            receiver.begin_with(latest.cut(count.saturating_sub(1)..count)?);
         }
-        let is_fragment = header.carries == Carries::Fragment;
-        if is_fragment && !self.takes_fragments {
-            return Err(Malformed("a fragment where batches may have to go"));
+        if let Some(end) = &self.end {
+            receiver.end_with(end);
         }
-        self.fragments = if is_fragment { length } else { 0 };
         Ok(())
     }
 
-    fn find(&mut self, key: Key) -> Option<&mut Receiver> {
-        let index = self.receivers.binary_search_by_key(&key, |receiver| receiver.key).ok()?;
+    /// Gives one that is back, and need not have all items, the last that it can go on with.
+    fn catch_up(&self, receiver: &mut Receiver) -> Result<(), Malformed> {
+        if receiver.is_lossless() || receiver.passed.is_behind_end() {
+            return Ok(());
+        }
+        if let Some(latest) = self.latest.as_ref().filter(|latest| latest.header().next() > receiver.passed.item) {
+            let count = latest.header().count;
+            receiver.go_on_with(latest.cut(count.saturating_sub(1)..count)?);
+        }
+        if let Some(end) = &self.end {
+            receiver.end_with(end);
+        }
+        Ok(())
+    }
+
+    /// The first place at which somebody joins the stream again.
+    fn joining(&self) -> Option<Position> {
+        let joining = self.receivers.iter().filter(|receiver| receiver.presence == Presence::Joining);
+        joining.map(|receiver| receiver.passed).min()
+    }
+
+    /// Counts what came of a batch in fragments: a receiver puts them together, and trusts that this has a limit.
+    fn check_fragment(&self, header: &Header) -> Result<(), Malformed> {
+        if header.is_end() {
+            return Ok(());
+        }
+        let body = u64::from(header.body);
+        let length = self.at.position.bytes.saturating_add(body);
+        if length > (MAX_PAYLOAD + MAX_HEAD) as u64 || (self.takes_fragments && body > 2 * FRAGMENT as u64) {
+            return Err(Malformed("a batch above the limit"));
+        }
+        if header.carries == Carries::Fragment && !self.takes_fragments {
+            return Err(Malformed("a fragment where batches may have to go"));
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, number: ReceiverId) -> Option<&mut Receiver> {
+        let index = self.index(number)?;
         self.receivers.get_mut(index)
     }
-}
 
-/// What the producer was told.
-pub(super) struct Told {
-    granted: Credit,
-    /// When it may be told again of items that went.
-    dropped_at: Instant,
-}
-
-impl Default for Told {
-    fn default() -> Self {
-        Self { granted: WINDOW, dropped_at: Instant::now() }
-    }
-}
-
-impl Told {
-    /// Writes to `bytes` what the producer has not been told yet; whether that is all that there ever will be.
-    pub(super) fn put_news(&mut self, fanout: &Fanout, bytes: &mut Vec<u8>) -> bool {
-        let mut state = fanout.lock();
-        if state.granted != self.granted {
-            self.granted = state.granted;
-            Answer::Grant(self.granted).put(bytes);
-        }
-        let now = Instant::now();
-        if state.dropped && now >= self.dropped_at {
-            state.dropped = false;
-            self.dropped_at = now + TELL_DROPPED;
-            for Receiver { node, queue, dropped_told, .. } in &mut state.receivers {
-                if *dropped_told != queue.dropped() {
-                    *dropped_told = queue.dropped();
-                    Answer::Dropped { node: *node, items: queue.dropped() }.put(bytes);
-                }
-            }
-        }
-        state.ended.drain(..).for_each(|end| Answer::Ended(end).put(bytes));
-        state.receivers.is_empty() && (state.has_ended || !state.live)
-    }
-
-    /// Waits until there is something to tell. Cancel safe.
-    pub(super) async fn news(&self, fanout: &Fanout) {
-        let is_late = fanout.lock().dropped;
-        tokio::select! {
-            () = fanout.news.notified() => {}
-            () = tokio::time::sleep_until(self.dropped_at), if is_late => {}
-        }
+    fn index(&self, number: ReceiverId) -> Option<usize> {
+        self.receivers.binary_search_by_key(&number, |receiver| receiver.number).ok()
     }
 }

@@ -67,6 +67,8 @@ struct Offering {
 #[derive(Debug)]
 struct Offerer {
     node: NodeId,
+    /// It has to have all items of a stream.
+    lossless: bool,
     /// The stubs that were found to fit, by their addresses: each is compared once.
     fitting: Mutex<Vec<usize>>,
 }
@@ -78,6 +80,8 @@ pub(crate) struct Target {
     /// Kept: a node that leaves takes its name out of the directory.
     pub(crate) name: Arc<str>,
     pub(crate) load: Load,
+    /// It has to have all items of a stream, however slow it is.
+    pub(crate) lossless: bool,
 }
 
 /// Everybody who is to get a broadcast or a stream.
@@ -174,7 +178,7 @@ impl Directory {
             return Err(self.nobody_offers(callback));
         };
         check(stub, offering.id, offerer, entry)?;
-        Ok((offering.id, entry.target(offerer.node)))
+        Ok((offering.id, entry.target(offerer)))
     }
 
     /// All other nodes that offer a callback.
@@ -182,7 +186,7 @@ impl Directory {
         let offering = self.callbacks.get(callback).ok_or_else(|| self.nobody_offers(callback))?;
         let mut audience = Audience { callback: offering.id, targets: Vec::new(), misfits: Vec::new() };
         for (offerer, entry) in self.others(offering) {
-            let target = entry.target(offerer.node);
+            let target = entry.target(offerer);
             match check(stub, offering.id, offerer, entry) {
                 Ok(()) => audience.targets.push(target),
                 Err(error) => audience.misfits.push((target, error)),
@@ -283,15 +287,16 @@ impl Directory {
                 turn: AtomicUsize::new(0),
             });
             if offering.offerers.iter().all(|offerer| offerer.node != node) {
-                offering.offerers.push(Offerer { node, fitting: Mutex::default() });
+                offering.offerers.push(Offerer { node, lossless: offer.lossless, fitting: Mutex::default() });
             }
         }
     }
 }
 
 impl Entry {
-    fn target(&self, node: NodeId) -> Target {
-        Target { node, name: self.name.clone(), load: self.load.clone() }
+    fn target(&self, offerer: &Offerer) -> Target {
+        let Offerer { node, lossless, .. } = *offerer;
+        Target { node, name: self.name.clone(), load: self.load.clone(), lossless }
     }
 
     fn known(&self) -> Vec<String> {

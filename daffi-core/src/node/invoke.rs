@@ -73,13 +73,13 @@ struct Arrived {
 }
 
 fn admit(inner: &Inner, link: &Link, id: CallId, caller: NodeId, ask: Ask, args: Bytes) -> Result<Arrived, Failure> {
-    if link.tasks.is_closed() {
+    if inner.tasks.is_closed() {
         return Err(Failure::NodeStopping);
     }
     let callback = inner.registry.find(ask.callback).ok_or(Failure::NoCallback)?;
     let deadline = ask.budget.and_then(|budget| Instant::now().checked_add(budget));
     let (unwanted, first) = link.begin(id);
-    Ok(Arrived { id, caller, ask, args, callback, deadline, unwanted, first, tracked: link.tasks.token() })
+    Ok(Arrived { id, caller, ask, args, callback, deadline, unwanted, first, tracked: inner.tasks.token() })
 }
 
 /// Runs it in a task; `alone` if no other came with it or is running.
@@ -92,7 +92,7 @@ fn start(inner: &Arc<Inner>, link: &Arc<Link>, call: Arrived, alone: bool) {
     let running = {
         let (inner, link) = (inner.clone(), link.clone());
         async move {
-            let (outcome, place) = span.around(run_within(&callback, args, &scope, &link)).await;
+            let (outcome, place) = span.around(run_within(&callback, args, &scope)).await;
             if let Some(Ok(Reply::Results(results))) = outcome {
                 // Few calls come here, and all would carry the room that it takes.
                 Box::pin(span.around(respond(&inner, &link, id, caller, ask, results, scope))).await;
@@ -130,13 +130,12 @@ async fn run_within(
     callback: &Arc<Registered>,
     args: Bytes,
     scope: &Scope,
-    link: &Link,
 ) -> (Option<Outcome>, Option<OwnedSemaphorePermit>) {
     let Scope { deadline, cancelled, .. } = scope;
     tokio::select! {
         biased;
         () = cancelled.cancelled() => (None, None),
-        (outcome, place) = run(callback, args, scope, link) => match deadline {
+        (outcome, place) = run(callback, args, scope) => match deadline {
             // It may have come of the deadline itself, passed on to a call of the callback's.
             Some(deadline) if *deadline <= Instant::now() => (Some(Err(Failure::Deadline)), place),
             _ => (Some(outcome), place),
@@ -166,12 +165,7 @@ struct Running {
 
 /// Runs a callback once, when there is a place for it. Dropping the future stops an async callback at its next await; a sync one runs
 /// to its end, unless it has not begun.
-async fn run(
-    callback: &Arc<Registered>,
-    args: Bytes,
-    scope: &Scope,
-    link: &Link,
-) -> (Outcome, Option<OwnedSemaphorePermit>) {
+async fn run(callback: &Arc<Registered>, args: Bytes, scope: &Scope) -> (Outcome, Option<OwnedSemaphorePermit>) {
     let place = match &callback.limiter {
         Some(limiter) => match Box::pin(scope.wanted(limiter.enter())).await {
             Ok(Ok(place)) => Some(place),
@@ -179,7 +173,7 @@ async fn run(
         },
         None => None,
     };
-    let running = Running { place, _tracked: link.tasks.token() };
+    let running = Running { place, _tracked: scope.node.tasks.token() };
     let state = callback.state.clone();
     let outcome = match callback.handler() {
         Handler::Async(handler) => {

@@ -1,14 +1,9 @@
 //! Sets a node up and joins it to its controller.
 
-use std::{
-    path::PathBuf,
-    process,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{path::PathBuf, process, sync::Arc, time::Duration};
 
 use tokio::sync::{broadcast, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Handle, Inner, Node, State,
@@ -21,11 +16,12 @@ use super::{
     registry::{Registry, Served},
     runtime::{Op, Runtimes},
     session::{self, Target, TokenSource},
+    stream::Arrivals,
 };
 use crate::{
     clock::Clock,
     transport::{DEFAULT_PORT, JoinToken, StateDir, memory},
-    wire::{limits, name},
+    wire::{limits, name, varint},
 };
 
 /// How long a node looks for its controller unless told otherwise: long enough to start all processes of a system by hand, in
@@ -181,7 +177,10 @@ impl Builder {
             clock,
             registry,
             directory: watch::Sender::default(),
-            link: RwLock::default(),
+            instance: random().unwrap_or_default(),
+            link: watch::Sender::default(),
+            tasks: TaskTracker::new(),
+            arrivals: Arrivals::default(),
             pending: Pending::default(),
             schedules: Schedules::default(),
             events: broadcast::Sender::new(event::BACKLOG),
@@ -200,14 +199,20 @@ impl Builder {
     }
 }
 
+/// Nothing if the operating system has no random numbers; without them there is no TLS either.
+fn random() -> Option<u64> {
+    use ring::rand::SecureRandom;
+    let mut random = [0; 8];
+    ring::rand::SystemRandom::new().fill(&mut random).ok()?;
+    Some(u64::from_be_bytes(random) & varint::MAX)
+}
+
 /// The program's name, the process's number and some random digits.
 fn made_up_name() -> String {
-    use ring::rand::SecureRandom;
     let program = std::env::current_exe().ok();
     let stem = program.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
     let stem = stem.filter(|stem| name::check(stem).is_ok() && stem.len() <= 64).unwrap_or_else(|| "node".into());
-    let mut random = [0; 2];
     // Without randomness the process's number alone tells nodes apart, on one machine.
-    let _ = ring::rand::SystemRandom::new().fill(&mut random);
-    format!("{stem}-{}-{:04x}", process::id(), u16::from_be_bytes(random))
+    let digits = random().unwrap_or_default() & 0xffff;
+    format!("{stem}-{}-{digits:04x}", process::id())
 }

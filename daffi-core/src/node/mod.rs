@@ -28,12 +28,12 @@ pub mod stub;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use tokio::sync::{broadcast, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     call::{BackgroundCall, BroadcastCall, Call, NodeReply, OneWayCall, Task},
@@ -60,6 +60,7 @@ use self::{
     registry::{Registry, Served},
     runtime::Runtimes,
     session::Link,
+    stream::Arrivals,
 };
 use crate::{clock::Clock, wire::control::ToController};
 
@@ -90,7 +91,14 @@ pub(crate) struct Inner {
     clock: Clock,
     registry: Registry,
     directory: watch::Sender<Directory>,
-    link: RwLock<Option<Arc<Link>>>,
+    /// Tells this node from others that had or will have its name: one that comes back from a process that was started again.
+    instance: u64,
+    /// The connection to the controller, while there is one.
+    link: watch::Sender<Option<Arc<Link>>>,
+    /// What runs for others, callbacks and streams. Closed when the node takes no more.
+    tasks: TaskTracker,
+    /// The streams that this node takes in.
+    arrivals: Arrivals,
     pending: Pending,
     schedules: Schedules,
     events: broadcast::Sender<Event>,
@@ -258,9 +266,9 @@ impl Node {
         inner.leaving.cancel();
         let stopped = self.inner.runtimes.io.spawn(async move {
             inner.schedules.all().iter().for_each(Schedule::cancel);
+            inner.tasks.close();
             if let Ok(link) = inner.link() {
-                link.tasks.close();
-                let finished = async { tokio::join!(link.tasks.wait(), inner.pending.unwanted_ended()) };
+                let finished = async { tokio::join!(inner.tasks.wait(), inner.pending.unwanted_ended()) };
                 let _ = tokio::time::timeout(grace, finished).await;
                 // The controller closes the connection on the farewell: what has been answered must be there before.
                 let farewell = async {
@@ -287,22 +295,32 @@ impl AsRef<Self> for Node {
 impl Inner {
     /// The connection to the controller.
     pub(crate) fn link(&self) -> Result<Arc<Link>, CallError> {
-        let link = self.link.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let link = self.link.borrow().clone();
         link.ok_or_else(|| CallError::NotConnected { reason: "the node is joining, or has stopped".into() })
     }
 
     /// Whether this is still the connection.
     pub(crate) fn has_link(&self, link: &Arc<Link>) -> bool {
-        let current = self.link.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
+        self.link.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
+    }
+
+    /// Waits for another connection than this one; nothing if there will be none. Cancel safe.
+    pub(crate) async fn next_link(&self, link: &Arc<Link>) -> Option<Arc<Link>> {
+        let mut links = self.link.subscribe();
+        let next = links.wait_for(|next| next.as_ref().is_some_and(|next| !Arc::ptr_eq(next, link)));
+        tokio::select! {
+            next = next => next.ok().and_then(|next| next.clone()),
+            () = self.leaving.cancelled() => None,
+            () = self.stopping.cancelled() => None,
+        }
     }
 
     fn enter(&self, link: Arc<Link>) {
-        *self.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link);
+        self.link.send_replace(Some(link));
     }
 
     fn leave(&self) {
-        *self.link.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.link.send_replace(None);
         self.pending.lose_all();
         self.directory.send_replace(Directory::default());
     }

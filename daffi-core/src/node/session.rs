@@ -16,7 +16,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{Inner, State, directory::Directory, error::JoinError, event::Event, invoke, stream::receive};
 use crate::{
@@ -69,8 +69,6 @@ pub(crate) struct Link {
     pub(crate) frames: FrameSender,
     pub(crate) control: mpsc::UnboundedSender<ToController>,
     running: Mutex<Running>,
-    /// What runs for others, callbacks and streams. Closed when the node takes no more.
-    pub(crate) tasks: TaskTracker,
     /// Everything that belongs to this connection ends with it.
     pub(crate) ended: CancellationToken,
     /// The socket of a connection over UDP.
@@ -387,6 +385,7 @@ async fn greet(
         name: inner.name.clone(),
         offers: inner.registry.offers(),
         software: concat!("daffi ", env!("CARGO_PKG_VERSION")).into(),
+        instance: inner.instance,
     };
     message::put(&hello, &mut opening);
     send.write(&mut [opening.into()]).await?;
@@ -410,7 +409,6 @@ async fn greet(
         frames,
         control,
         running: Mutex::default(),
-        tasks: TaskTracker::new(),
         ended: CancellationToken::new(),
         socket,
     });

@@ -92,7 +92,7 @@ pub enum ConnectionLost {
     #[error("the connection was closed by this side")]
     ClosedHere,
     /// Nothing was heard of the other side for [`IDLE`](crate::wire::limits::IDLE).
-    #[error("nothing was heard from the peer for {} s", crate::wire::limits::IDLE.as_secs())]
+    #[error("nothing was heard from the peer for {:?}", crate::wire::limits::IDLE)]
     TimedOut,
     /// The transport failed.
     #[error("the connection failed: {0}")]

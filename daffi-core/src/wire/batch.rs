@@ -25,7 +25,7 @@ pub use self::{
 use super::{
     Malformed,
     credit::Credit,
-    item_stream::{Newcomers, StreamEnd},
+    item_stream::{Mark, Newcomers, StreamEnd},
     limits, message, varint,
 };
 
@@ -50,6 +50,8 @@ pub enum Carries {
     Newcomers = 3,
     /// A part of the items of a batch that is too large to go at once, and no whole item: see [`fragments`].
     Fragment = 4,
+    /// Where the stream goes on: a [`Mark`], and no item. From the producer to the controller alone, which asked for it.
+    Mark = 5,
 }
 
 impl Carries {
@@ -60,6 +62,7 @@ impl Carries {
             2 => Ok(Self::Dependents),
             3 => Ok(Self::Newcomers),
             4 => Ok(Self::Fragment),
+            5 => Ok(Self::Mark),
             _ => Err(Malformed("a batch that carries something unknown")),
         }
     }
@@ -151,6 +154,11 @@ impl Batch {
         Self::of_message(newcomers, Carries::Newcomers, first, sent_at)
     }
 
+    /// The batch after which the stream goes on from this mark.
+    pub fn mark(mark: &Mark, sent_at: u64) -> Self {
+        Self::of_message(mark, Carries::Mark, mark.position.item, sent_at)
+    }
+
     fn of_message(said: &impl Serialize, carries: Carries, first: u64, sent_at: u64) -> Self {
         let mut buffer = vec![0; HEADER];
         message::put(said, &mut buffer);
@@ -218,6 +226,15 @@ impl Batch {
     /// [`Malformed`] if the body does not decode.
     pub fn stream_newcomers(&self) -> Result<Option<Newcomers>, Malformed> {
         self.message(Carries::Newcomers)
+    }
+
+    /// Where the stream goes on, if this batch says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if the body does not decode.
+    pub fn stream_mark(&self) -> Result<Option<Mark>, Malformed> {
+        self.message(Carries::Mark)
     }
 
     fn message<M: DeserializeOwned>(&self, carries: Carries) -> Result<Option<M>, Malformed> {

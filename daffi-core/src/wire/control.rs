@@ -37,6 +37,10 @@ pub enum ToController {
         /// The software and its version, for the controller's log.
         #[serde(default)]
         software: String,
+        /// A random number that the node has for as long as it lives, and tells nobody but its controllers: one that comes back is
+        /// told from another of its name. 0 if it does not say.
+        #[serde(default)]
+        instance: u64,
     },
     /// The node offers further callbacks.
     Offer {
@@ -124,7 +128,12 @@ mod tests {
     #[test]
     fn every_message_round_trips() {
         let member = Member { id: 7, name: "gpu".into(), offers: vec![Offered { id: 3, offer: offer() }] };
-        round_trip(&ToController::Hello { name: "gpu".into(), offers: vec![offer()], software: "daffi".into() });
+        round_trip(&ToController::Hello {
+            name: "gpu".into(),
+            offers: vec![offer()],
+            software: "daffi".into(),
+            instance: 5,
+        });
         round_trip(&ToController::Offer { offers: vec![offer()] });
         round_trip(&ToController::Leave);
         round_trip(&ToController::Alive);

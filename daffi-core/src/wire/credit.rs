@@ -4,8 +4,10 @@
 //! MAX_DATA: a lost, repeated or overtaken one does no harm, only the largest counts. A sender may begin a batch while it
 //! is below both totals, so that an item larger than the whole window still passes, alone.
 
+use serde::{Deserialize, Serialize};
+
 /// A total of items and bytes since the stream began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credit {
     /// Items.
     pub items: u64,
@@ -18,6 +20,12 @@ impl Credit {
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self { items: self.items.saturating_add(other.items), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    /// What is left of an amount when this much is taken off, field by field; nothing if that is more.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self { items: self.items.saturating_sub(other.items), bytes: self.bytes.saturating_sub(other.bytes) }
     }
 
     /// The smaller of two totals, field by field.
@@ -63,6 +71,16 @@ impl Allowance {
     pub fn spend(&mut self, batch: Credit) {
         self.sent = self.sent.plus(batch);
     }
+
+    /// What is sent next is sent again: only this much has been.
+    pub const fn rewind(&mut self, sent: Credit) {
+        self.sent = sent;
+    }
+
+    /// Forgets all grants but this.
+    pub const fn reset(&mut self, limit: Credit) {
+        self.limit = limit;
+    }
 }
 
 /// The receiver's side: what it has granted, what came, and what its callback is through with.
@@ -88,6 +106,11 @@ impl Window {
     /// The largest grant so far.
     pub const fn granted(&self) -> Credit {
         self.granted
+    }
+
+    /// What came in.
+    pub const fn received(&self) -> Credit {
+        self.received
     }
 
     /// Counts a batch that came in.

@@ -8,20 +8,32 @@
 //! A callback that returns a stream of results answers its call with an item stream of its own, to the caller alone. Each item is
 //! a [`result`].
 
+//!
+//! A stream that has an [id](StreamRequest::stream) goes on when a connection breaks: its opener opens another QUIC stream for it.
+//! The one who takes the items says where it goes on, and that is the first thing sent: a receiver sends its [`Standing`], the
+//! controller asks for a [`Rewind`](Answer::Rewind), and the producer answers with a batch that holds the [`Mark`].
+
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallId, CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, trace::TraceContext, varint,
+    CallId, CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, position::Position,
+    trace::TraceContext, varint,
 };
+
+/// What a stream is known by when its connection breaks: a random number that its producer made up for it.
+pub type StreamId = u64;
+
+/// Stands for a receiver of one stream: its place in the order in which the producer named the receivers.
+pub type ReceiverId = u32;
 
 /// The header of a stream on its way to the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamRequest {
     /// The callback that takes the items.
     pub callback: CallbackId,
-    /// The nodes to send them to.
+    /// The nodes to send them to. Those of the beginning have the numbers from 0 on.
     pub targets: Vec<NodeId>,
     /// For how long a receiver may finish no item while some wait for it, in milliseconds.
     pub stall_millis: u64,
@@ -38,6 +50,53 @@ pub struct StreamRequest {
     /// The stream takes in [`Newcomers`], and lasts until its source ends, whoever is there.
     #[serde(default)]
     pub live: bool,
+    /// What it is known by when it goes on after its connection broke. Nothing for one that ends with the connection.
+    #[serde(default)]
+    pub stream: Option<StreamId>,
+    /// It has begun on another connection.
+    #[serde(default)]
+    pub resumed: Option<Resumed>,
+}
+
+/// How far a stream is that goes on, perhaps with a controller that does not know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The callback's name: its number may have changed.
+    pub callback: String,
+    /// From where on the producer has the items.
+    pub from: Mark,
+    /// The receivers that have not ended, as far as the producer knows.
+    pub receivers: Vec<Awaited>,
+    /// How many receivers it has named in all.
+    pub named: ReceiverId,
+}
+
+/// A receiver of a stream that goes on: whichever number its node has now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Its number in the stream.
+    pub receiver: ReceiverId,
+    /// Its node's name.
+    pub node: String,
+    /// It has to have all items, however slow it is.
+    #[serde(default)]
+    pub lossless: bool,
+}
+
+impl Resumed {
+    /// Whether the producer has not heard of the end of this receiver.
+    pub fn misses(&self, receiver: ReceiverId) -> bool {
+        self.receivers.binary_search_by_key(&receiver, |awaited| awaited.receiver).is_ok()
+    }
+}
+
+/// A place in a stream, and what everything before it cost in credit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The place.
+    pub position: Position,
+    /// What was before it.
+    pub credit: Credit,
 }
 
 impl StreamRequest {
@@ -70,6 +129,33 @@ pub struct StreamOffer {
     /// The stream has begun without it: its first item is the first that comes, whatever its number.
     #[serde(default)]
     pub late: bool,
+    /// The producer's name.
+    #[serde(default)]
+    pub name: String,
+    /// What the stream is known by, together with the producer's name, when it goes on after its connection broke.
+    #[serde(default)]
+    pub stream: Option<StreamId>,
+    /// It may have begun on another connection: the receiver answers with its [`Standing`] before anything else, or with its end.
+    #[serde(default)]
+    pub resumed: bool,
+    /// It has: a receiver that does not know it is not the one that it was for.
+    #[serde(default)]
+    pub begun: bool,
+}
+
+/// How far a receiver is with a stream that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The number of the first item that came; nothing if none has.
+    pub first: Option<u64>,
+    /// Where it goes on.
+    pub position: Position,
+    /// How many items did not come, between those that did.
+    pub missed: u64,
+    /// What came.
+    pub received: Credit,
+    /// What it has granted.
+    pub granted: Credit,
 }
 
 /// Nodes that are to get a stream that has begun.
@@ -77,6 +163,8 @@ pub struct StreamOffer {
 pub struct Newcomers {
     /// The nodes.
     pub nodes: Vec<NodeId>,
+    /// The number of the first of them in the stream; the others follow.
+    pub first: ReceiverId,
 }
 
 /// How a stream ended at its source.
@@ -106,7 +194,7 @@ pub enum StreamEnd {
 pub struct ReceiverEnd {
     /// The receiver; filled in by the controller.
     #[serde(default)]
-    pub node: NodeId,
+    pub receiver: ReceiverId,
     /// How many items its callback returned from, without an error, or took.
     pub delivered: u64,
     /// The number of the first item that was for it; filled in by the controller.
@@ -140,16 +228,22 @@ pub enum Answer {
     /// Towards the producer: so many items in all went for this receiver, which is too slow for them.
     Dropped {
         /// The receiver.
-        node: NodeId,
+        receiver: ReceiverId,
         /// How many, since the stream began.
         items: u64,
     },
+    /// From a receiver, first of all on a stream that goes on.
+    Standing(Standing),
+    /// Towards the producer: it is to go on from here, or from as close behind it as it can.
+    Rewind(Position),
 }
 
 const GRANT: u8 = 0;
 const ENDED: u8 = 1;
 const PACE: u8 = 2;
 const DROPPED: u8 = 3;
+const STANDING: u8 = 4;
+const REWIND: u8 = 5;
 
 impl Answer {
     /// Appends the answer to `out`.
@@ -170,10 +264,18 @@ impl Answer {
                 varint::put(grant.bytes, out);
                 varint::put(*held_micros, out);
             }
-            Self::Dropped { node, items } => {
+            Self::Dropped { receiver, items } => {
                 out.push(DROPPED);
-                varint::put(u64::from(*node), out);
+                varint::put(u64::from(*receiver), out);
                 varint::put(*items, out);
+            }
+            Self::Standing(standing) => {
+                out.push(STANDING);
+                message::put(standing, out);
+            }
+            Self::Rewind(to) => {
+                out.push(REWIND);
+                message::put(to, out);
             }
         }
     }
@@ -200,12 +302,14 @@ impl Answer {
                 _ => None,
             },
             DROPPED => match (varint::take(&mut rest), varint::take(&mut rest)) {
-                (Some(node), Some(items)) => {
-                    let node = NodeId::try_from(node).map_err(|_| Malformed("an id out of range"))?;
-                    Some(Self::Dropped { node, items })
+                (Some(receiver), Some(items)) => {
+                    let receiver = ReceiverId::try_from(receiver).map_err(|_| Malformed("an id out of range"))?;
+                    Some(Self::Dropped { receiver, items })
                 }
                 _ => None,
             },
+            STANDING => message::take(&mut rest)?.map(Self::Standing),
+            REWIND => message::take(&mut rest)?.map(Self::Rewind),
             _ => return Err(Malformed("unknown kind of answer")),
         };
         if answer.is_some() {
@@ -250,14 +354,19 @@ mod tests {
     fn answers() -> impl Strategy<Value = Answer> {
         prop_oneof![
             (0u64..1 << 53, 0u64..1 << 53).prop_map(|(items, bytes)| Answer::Grant(Credit { items, bytes })),
-            (any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(node, delivered, failed)| {
+            (any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(receiver, delivered, failed)| {
                 let failure = failed.then(|| Failure::App { error: vec![1, 2, 3] });
                 let value = (!failed).then(|| vec![4, 5]);
-                Answer::Ended(ReceiverEnd { node, delivered, first: 3, dropped: delivered / 2, value, failure })
+                Answer::Ended(ReceiverEnd { receiver, delivered, first: 3, dropped: delivered / 2, value, failure })
             }),
             (0u64..1 << 53, 0u64..1 << 53, 0u64..1 << 53)
                 .prop_map(|(items, bytes, held_micros)| Answer::Pace { grant: Credit { items, bytes }, held_micros }),
-            (any::<u32>(), 0u64..1 << 53).prop_map(|(node, items)| Answer::Dropped { node, items }),
+            (any::<u32>(), 0u64..1 << 53).prop_map(|(receiver, items)| Answer::Dropped { receiver, items }),
+            (any::<Option<u64>>(), any::<u64>(), any::<u64>()).prop_map(|(first, item, bytes)| {
+                let (position, credit) = (Position { item, bytes }, Credit { items: item, bytes });
+                Answer::Standing(Standing { first, position, missed: 7, received: credit, granted: credit })
+            }),
+            (any::<u64>(), any::<u64>()).prop_map(|(item, bytes)| Answer::Rewind(Position { item, bytes })),
         ]
     }
 

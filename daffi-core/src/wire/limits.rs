@@ -59,10 +59,14 @@ pub const MAX_EARLY_CANCELS: usize = 256;
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// A peer that was not heard of for this long is taken for dead.
-pub const IDLE: Duration = Duration::from_secs(5);
+pub const IDLE: Duration = Duration::from_millis(2_800);
 
-/// How often a silent connection is kept alive: four times within [`IDLE`].
-pub const KEEP_ALIVE: Duration = Duration::from_millis(1_250);
+/// How often a silent connection is kept alive: three times within [`IDLE`], and QUIC asks again when one is lost.
+pub const KEEP_ALIVE: Duration = Duration::from_millis(900);
+
+/// How long at most a stream waits for a node whose connection broke, or for the controller; for a shorter time, if it waits for a
+/// stalled receiver for a shorter time.
+pub const RESUME: Duration = Duration::from_secs(30);
 
 /// How long a call waits for its result unless it says otherwise.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);

@@ -43,6 +43,11 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// Of a receiver that is back: so many items had come to it, and so many were finished.
+    pub fn of_returned(sent: u64, finished: u64) -> Self {
+        Self { sent, finished, ..Self::default() }
+    }
+
     /// How many more items may be sent now.
     pub const fn room(&self) -> u64 {
         (self.finished + self.most).saturating_sub(self.sent)

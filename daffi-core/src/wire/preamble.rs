@@ -6,8 +6,9 @@
 
 use super::Malformed;
 
-/// The protocol version that this crate speaks. Version 2 carries contracts and traces with its offers and calls.
-pub const VERSION: u16 = 2;
+/// The protocol version that this crate speaks. Version 2 carries contracts and traces with its offers and calls; in version 3
+/// streams go on after their connection broke.
+pub const VERSION: u16 = 3;
 
 /// The length of the join token's secret in bytes.
 pub const SECRET: usize = 32;

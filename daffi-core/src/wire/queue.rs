@@ -65,6 +65,11 @@ impl Queue {
         Self { first: None, broken: true, ..Self::new(keep) }
     }
 
+    /// The queue of a receiver that goes on at the item with the number `next`, after so many did not come to it.
+    pub fn of_returned(keep: Option<NonZeroU32>, first: u64, next: u64, missed: u64) -> Self {
+        Self { first: Some(first), next, dropped: missed, ..Self::new(keep) }
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()

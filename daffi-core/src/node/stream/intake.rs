@@ -22,19 +22,20 @@ use crate::{
 const MAX_ANSWER: usize = 256 << 10;
 
 /// Cuts what comes into batches and queues them. Ends with the stream's end, or with what broke it, or when nobody takes from
-/// the queue any more.
+/// the queue any more. What a large batch has in the assembler is counted as received.
 pub(super) async fn take_in(
     mut source: RecvStream,
     first: Bytes,
     batches: &mpsc::UnboundedSender<Batch>,
+    assembler: &mut Assembler,
     progress: &Progress,
 ) -> Result<(), LinkError> {
-    let (mut cutter, mut assembler, mut chunks) = (Cutter::default(), Assembler::default(), vec![first]);
+    let (mut cutter, mut chunks) = (Cutter::default(), vec![first]);
     loop {
         chunks.drain(..).for_each(|chunk| cutter.push(chunk));
         while let Some(batch) = cutter.next_batch()? {
-            if batch.header().carries == Carries::Newcomers {
-                return Err(Malformed("newcomers who are told to a receiver").into());
+            if matches!(batch.header().carries, Carries::Newcomers | Carries::Mark) {
+                return Err(Malformed("what is for the controller, told to a receiver").into());
             }
             let end = batch.header().is_end();
             if progress.receive(&batch).is_err() {
@@ -120,6 +121,11 @@ pub(super) const fn stopped_by(lost: &StreamLost) -> StreamEnded {
     }
 }
 
+/// Says how far the receiver is with a stream that goes on.
+pub(super) async fn answer_standing(answers: &mut Answers, progress: &Progress) -> Result<(), StreamLost> {
+    answers.send(&Answer::Standing(progress.standing())).await
+}
+
 /// Says what became of the stream here, and waits until the controller has it.
 pub(super) async fn answer_end(
     answers: &mut Answers,
@@ -133,7 +139,7 @@ pub(super) async fn answer_end(
         Err(Failure::App { error }) if error.len() > MAX_ANSWER => (None, Some(too_large(error.len()))),
         Err(failure) => (None, Some(failure)),
     };
-    answers.send(&Answer::Ended(ReceiverEnd { node: 0, delivered, first: 0, dropped: 0, value, failure })).await?;
+    answers.send(&Answer::Ended(ReceiverEnd { receiver: 0, delivered, first: 0, dropped: 0, value, failure })).await?;
     answers.stream.finish();
     answers.stream.settled().await?;
     Ok(())

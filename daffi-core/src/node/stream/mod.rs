@@ -6,6 +6,7 @@
 //! A callback may take the items one by one, or the stream as a whole ([`Incoming`]). A callback that returns a stream of
 //! results ([`Results`]) is the producer of one whose only receiver is its caller.
 
+mod arrivals;
 mod carry;
 mod incoming;
 mod intake;
@@ -21,11 +22,13 @@ mod results;
 mod slot;
 mod source;
 mod worker;
+mod writer;
 
 use std::{future::IntoFuture, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::arrivals::Arrivals;
 pub use self::{
     incoming::{Incoming, incoming, incoming_bytes},
     items::Items,

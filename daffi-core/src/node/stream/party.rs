@@ -1,9 +1,9 @@
 //! Who takes part in a stream, as its producer knows them: those of its beginning, and those who come to a live one.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     convert::Infallible,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{mpsc, watch};
@@ -12,11 +12,15 @@ use crate::{
     node::{
         Inner,
         contract::Stub,
-        directory::{Audience, Directory},
+        directory::{Audience, Directory, Target},
         error::CallError,
         event::Event,
     },
-    wire::{NodeId, failure::Failure},
+    wire::{
+        NodeId,
+        failure::Failure,
+        item_stream::{Awaited, Newcomers, ReceiverId},
+    },
 };
 
 /// The receivers of one stream.
@@ -29,49 +33,79 @@ pub(super) struct Party<'a> {
 
 #[derive(Default)]
 pub(super) struct Members {
-    /// The names of those who have not ended.
-    names: HashMap<NodeId, String>,
-    /// Who is known, so that nobody is let in twice: those who offer the callback now.
-    known: HashSet<NodeId>,
+    /// Those who have not ended, by their numbers in the stream.
+    present: BTreeMap<ReceiverId, Member>,
+    /// How many were named.
+    named: ReceiverId,
+    /// Who is known, so that nobody is let in twice: those who offer the callback now. By number and name, since a controller that
+    /// was started again begins to count anew.
+    known: HashMap<NodeId, Arc<str>>,
+    /// Of these, the ones who are back under another number, for whom the stream may go on: they are newcomers only if it does not.
+    back: HashMap<Arc<str>, Target>,
     /// Those whose callback the stub does not fit.
     misfits: Vec<(String, CallError)>,
 }
 
+/// One receiver.
+struct Member {
+    name: Arc<str>,
+    /// It has to have all items, however slow it is.
+    lossless: bool,
+}
+
+impl Members {
+    /// Gives the next number to a node.
+    fn name(&mut self, target: &Target) {
+        self.present.insert(self.named, Member { name: target.name.clone(), lossless: target.lossless });
+        self.named += 1;
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.present.values().any(|member| *member.name == *name)
+    }
+}
+
 impl Party<'_> {
     /// Takes in who is not known yet: those who are to get the stream.
-    pub(super) fn take_in(&self, audience: Audience) -> Vec<NodeId> {
-        let Members { names, known, misfits } = &mut *self.lock();
-        let mut targets = Vec::new();
-        let mut present = HashSet::new();
+    pub(super) fn take_in(&self, audience: Audience) -> Newcomers {
+        let mut members = self.lock();
+        let (mut nodes, first) = (Vec::new(), members.named);
+        let mut known = HashMap::new();
+        members.back.retain(|_, back| audience.targets.iter().any(|target| target.node == back.node));
         for target in audience.targets {
-            present.insert(target.node);
-            if !known.contains(&target.node) {
-                names.insert(target.node, target.name.to_string());
-                targets.push(target.node);
+            known.insert(target.node, target.name.clone());
+            if members.known.get(&target.node) == Some(&target.name) {
+                continue;
+            }
+            if members.has(&target.name) {
+                members.back.insert(target.name.clone(), target);
+            } else {
+                members.name(&target);
+                nodes.push(target.node);
             }
         }
-        for (target, error) in audience.misfits {
-            present.insert(target.node);
-            if !known.contains(&target.node) {
-                misfits.push((target.name.to_string(), error));
+        for (Target { node, name, .. }, error) in audience.misfits {
+            if members.known.get(&node) != Some(&name) {
+                members.misfits.push((name.to_string(), error));
             }
+            known.insert(node, name);
         }
         // A node that comes back has another number, so nothing need be known of those who left.
-        *known = present;
-        targets
+        members.known = known;
+        Newcomers { nodes, first }
     }
 
     /// Sends everybody to the door who comes from now on.
     pub(super) async fn watch(
         &self,
         mut directory: watch::Receiver<Directory>,
-        door: &mpsc::UnboundedSender<Vec<NodeId>>,
+        door: &mpsc::UnboundedSender<Newcomers>,
     ) -> Infallible {
         while directory.changed().await.is_ok() {
             // Nobody may be there at the moment.
             let Ok(audience) = directory.borrow_and_update().all(self.callback, self.stub) else { continue };
             let newcomers = self.take_in(audience);
-            if !newcomers.is_empty() {
+            if !newcomers.nodes.is_empty() {
                 // The other side lives as long as the stream.
                 let _ = door.send(newcomers);
             }
@@ -80,20 +114,43 @@ impl Party<'_> {
         std::future::pending().await
     }
 
-    /// The name of one who has ended: it is not needed any more.
-    pub(super) fn name_of(&self, node: NodeId) -> String {
-        self.lock().names.remove(&node).unwrap_or_default()
+    /// Forgets one who has ended: its name, and what makes it a newcomer if it is back.
+    pub(super) fn end(&self, receiver: ReceiverId) -> (String, Option<Newcomers>) {
+        let mut members = self.lock();
+        let Some(Member { name, .. }) = members.present.remove(&receiver) else { return Default::default() };
+        let back = members.back.remove(&name);
+        let newcomers = back.map(|target| {
+            let first = members.named;
+            members.name(&target);
+            Newcomers { nodes: vec![target.node], first }
+        });
+        (name.to_string(), newcomers)
     }
 
-    pub(super) fn announce_joined(&self, nodes: &[NodeId]) {
-        let joined: Vec<_> = nodes.iter().filter_map(|node| self.lock().names.get(node).cloned()).collect();
+    /// Those who have not ended, and how many were named in all.
+    pub(super) fn awaited(&self) -> (Vec<Awaited>, ReceiverId) {
+        let members = self.lock();
+        let awaited = |(receiver, member): (&ReceiverId, &Member)| {
+            let Member { name, lossless } = member;
+            Awaited { receiver: *receiver, node: name.to_string(), lossless: *lossless }
+        };
+        (members.present.iter().map(awaited).collect(), members.named)
+    }
+
+    pub(super) fn announce_joined(&self, newcomers: &Newcomers) {
+        let count = ReceiverId::try_from(newcomers.nodes.len()).unwrap_or(ReceiverId::MAX);
+        let joined: Vec<_> = {
+            let members = self.lock();
+            let joined = members.present.range(newcomers.first..newcomers.first.saturating_add(count));
+            joined.map(|(_, member)| member.name.to_string()).collect()
+        };
         for node in joined {
             self.node.announce(Event::ReceiverJoined { callback: self.callback.to_owned(), node });
         }
     }
 
-    pub(super) fn announce_dropped(&self, node: NodeId, dropped: u64) {
-        let receiver = self.lock().names.get(&node).cloned();
+    pub(super) fn announce_dropped(&self, receiver: ReceiverId, dropped: u64) {
+        let receiver = self.lock().present.get(&receiver).map(|member| member.name.to_string());
         if let Some(receiver) = receiver {
             let (callback, producer) = (self.callback.to_owned(), self.node.name.clone());
             self.node.announce(Event::ItemsDropped { callback, producer, receiver, dropped });

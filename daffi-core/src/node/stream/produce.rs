@@ -7,16 +7,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     OnError, Options,
-    carry::{Door, Heard, carry},
+    carry::{Heard, Lasting, carry},
     party::Party,
     slot::Slot,
     source::Feed,
+    writer::Door,
 };
 use crate::{
     node::{Inner, context::Scope, directory::Audience, error::CallError, outgoing::Request},
     wire::{
-        NodeId,
-        item_stream::{ReceiverEnd, StreamEnd, StreamRequest},
+        item_stream::{Newcomers, ReceiverEnd, StreamEnd, StreamRequest},
+        limits, varint,
     },
 };
 
@@ -71,17 +72,20 @@ async fn send(
         return Err(error.clone());
     }
     let party = Party { node, callback: &callback, stub, members: Mutex::default() };
-    let targets = party.take_in(Audience { callback: id, targets, misfits });
+    let targets = party.take_in(Audience { callback: id, targets, misfits }).nodes;
     let stall_millis = u64::try_from(options.stall.as_millis()).unwrap_or(u64::MAX);
     let (keep, live) = (options.on_slow.keep(), options.live());
-    let request = StreamRequest { callback: id, targets, stall_millis, trace, answers: None, keep, live };
+    let stream = node.reconnect.then(|| fastrand::u64(..=varint::MAX));
+    let request =
+        StreamRequest { callback: id, targets, stall_millis, trace, answers: None, keep, live, stream, resumed: None };
 
     let slot = Slot::new(node.clock);
     let mut ends = Vec::new();
+    let (sender, newcomers) = mpsc::unbounded_channel();
     let heard = |heard| match heard {
-        Heard::Dropped { node: receiver, items } => party.announce_dropped(receiver, items),
+        Heard::Dropped { receiver, items } => party.announce_dropped(receiver, items),
         Heard::Ended(end) => {
-            let receiver = party.name_of(end.node);
+            let (receiver, back) = party.end(end.receiver);
             if let Some(failure) = &end.failure {
                 party.announce_left(&receiver, failure);
                 if options.on_error == OnError::StopStream {
@@ -90,13 +94,17 @@ async fn send(
                 }
             }
             ends.push((receiver, end));
+            // The other side lives as long as the stream.
+            let _ = back.map(|newcomers| sender.send(newcomers));
         }
     };
-    let entered = |nodes: &[NodeId]| party.announce_joined(nodes);
-    let (sender, newcomers) = mpsc::unbounded_channel();
+    let entered = |newcomers: &Newcomers| party.announce_joined(newcomers);
     let door = live.then_some(Door { newcomers, entered: &entered });
+    let awaited = || party.awaited();
+    let patience = options.stall.min(limits::RESUME);
+    let lasting = stream.map(|_| Lasting { callback: &callback, patience, awaited: &awaited });
     tokio::select! {
-        carried = carry(node, &link, &request, source, scope, &slot, door, heard) => {
+        carried = carry(node, link, request, source, scope, &slot, lasting, door, heard) => {
             carried.map_err(|_| CallError::ControllerLost)?;
         }
         never = party.watch(directory, &sender), if live => match never {},

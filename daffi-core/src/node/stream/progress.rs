@@ -17,8 +17,9 @@ use crate::{
         batch::Batch,
         credit::{Credit, Overrun, Window},
         failure::Failure,
-        item_stream::Answer,
+        item_stream::{Answer, Standing},
         limits,
+        position::Position,
     },
 };
 
@@ -51,8 +52,8 @@ struct State {
     kept: Credit,
     /// How many batches wait to be finished.
     waiting: u64,
-    /// The number of the next item; nothing before the first of a stream that has begun without this receiver.
-    next: Option<u64>,
+    /// The number of the first item, and what comes next; nothing before the first of a stream that has begun without this receiver.
+    begun: Option<(u64, Position)>,
     /// Of a stream that is paced: when each batch came that is not finished, and how long the last that is was held.
     arrivals: Option<VecDeque<Instant>>,
     held: Duration,
@@ -83,7 +84,7 @@ impl Progress {
             assembled: Credit::default(),
             kept: Credit::default(),
             waiting: 0,
-            next: (!late).then_some(0),
+            begun: (!late).then(Default::default),
             arrivals: paced.then(VecDeque::new),
             held: Duration::ZERO,
         };
@@ -105,7 +106,16 @@ impl Progress {
 
     /// Whether the stream may begin with any number.
     pub(super) fn is_late(&self) -> bool {
-        self.with(|state| state.next.is_none())
+        self.with(|state| state.begun.is_none())
+    }
+
+    /// What is to be known by who sends the rest of the stream.
+    pub(super) fn standing(&self) -> Standing {
+        let missed = self.missed();
+        self.with(|state| {
+            let (first, position) = state.begun.map(|(first, position)| (Some(first), position)).unwrap_or_default();
+            Standing { first, position, missed, received: state.window.received(), granted: state.window.grant() }
+        })
     }
 
     /// Stops whoever takes the items, who looks for it between items. Only the first reason counts.
@@ -143,8 +153,9 @@ impl Progress {
     pub(super) fn receive(&self, batch: &Batch) -> Result<(), Overrun> {
         let header = batch.header();
         let missed = self.with(|state| {
-            let missed = state.next.map_or(0, |next| header.first.saturating_sub(next));
-            state.next = Some(header.next());
+            let (first, position) = state.begun.unwrap_or((header.first, Position::before(header.first)));
+            let missed = header.first.saturating_sub(position.item);
+            state.begun = Some((first, position.after(header)));
             if header.is_end() {
                 return Ok(missed);
             }

@@ -3,10 +3,16 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::Fuse};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    intake::{Answers, answer_end, stopped_by, take_in, tell_progress},
+    arrivals::{Hop, Hops},
+    intake::{Answers, answer_end, answer_standing, stopped_by, take_in, tell_progress},
     progress::Progress,
     results,
     worker::{self, WorkerEnd},
@@ -18,14 +24,17 @@ use crate::{
         context::Scope,
         event::{Event, StreamEnded},
         invoke::explain,
+        registry::Registered,
         session::Link,
         span::ServerSpan,
     },
-    transport::{CloseCode, Priority, SendStream},
+    transport::{CloseCode, Priority, StreamLost},
     wire::{
+        Malformed,
+        batch::{Assembler, Batch},
         failure::Failure,
         item_stream::{StreamEnd, StreamOffer},
-        limits::TELL_DROPPED,
+        limits::{RESUME, TELL_DROPPED},
     },
 };
 
@@ -34,7 +43,7 @@ use crate::{
 pub(super) const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Accepts streams from the controller until the connection is gone. Each runs in a task of its own, which notices by itself
-/// when its connection is gone, and tells this node's user.
+/// when its connection is gone, waits for it to go on over the next, and tells this node's user.
 pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
     loop {
         let (send, receive) = match link.connection.accept_bi().await {
@@ -45,7 +54,7 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
         send.set_priority(Priority::Control);
         let (inner, link) = (inner.clone(), link.clone());
         // Counted among what runs for others until it is known to be something else.
-        let tracked = link.tasks.token();
+        let tracked = inner.tasks.token();
         tokio::spawn(async move {
             let mut reader = Reader::new(receive);
             let ended = match reader.item_stream_header::<StreamOffer>().await {
@@ -53,7 +62,7 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
                     drop(tracked);
                     results::receive(&inner, &link, call, producer, send, reader).await
                 }
-                Ok(offer) => run(inner, &link, offer, send, reader).await,
+                Ok(offer) => begin(&inner, &link, offer, Hop { send, reader }).await,
                 Err(error) => Err(error),
             };
             if let Err(LinkError::Malformed(malformed)) = ended {
@@ -64,86 +73,231 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
     }
 }
 
-async fn run(
-    inner: Arc<Inner>,
-    link: &Link,
-    offer: StreamOffer,
-    send: SendStream,
-    reader: Reader,
-) -> Result<(), LinkError> {
-    let mut answers = Answers::new(send);
-    if link.tasks.is_closed() {
-        return answer_end(&mut answers, 0, Err(Failure::NodeStopping)).await;
+/// Begins a stream, or goes on with one.
+async fn begin(inner: &Arc<Inner>, link: &Link, offer: StreamOffer, hop: Hop) -> Result<(), LinkError> {
+    let key = offer.stream.map(|stream| (offer.name.clone(), stream));
+    let mut hop = hop;
+    if offer.resumed {
+        let Some(key) = &key else { return Err(Malformed("a stream that goes on and has no id").into()) };
+        hop = match inner.arrivals.hand_over(key, hop) {
+            Ok(()) => return Ok(()),
+            Err(hop) => hop,
+        };
+        if offer.begun {
+            // It was for the process that had this name before, or it has ended here.
+            return refuse(hop, Failure::NodeLost).await;
+        }
+    }
+    if inner.tasks.is_closed() {
+        return refuse(hop, Failure::NodeStopping).await;
     }
     let Some(callback) = inner.registry.find(offer.callback) else {
-        return answer_end(&mut answers, 0, Err(Failure::NoCallback)).await;
+        return refuse(hop, Failure::NoCallback).await;
     };
-    let producer = inner.directory.borrow().name_of(offer.producer);
-    let cancelled = link.ended.child_token();
-    let (batches, queue) = mpsc::unbounded_channel();
-    let progress = Arc::new(Progress::new(offer.paced, offer.late));
-    let (caller, unwanted) = (offer.producer, cancelled.clone());
-    let span = ServerSpan::begin(&inner, &callback.name, caller, offer.trace);
-    let (trace, over) = (span.trace(), link.ended.clone());
-    let scope = Scope::of_callback(&inner, callback.clone(), caller, None, None, trace, unwanted, over);
-    let tell_every = TELL_EVERY.min(Duration::from_millis(offer.stall_millis) / 4).max(Duration::from_millis(1));
-    let mut worker = span.within(|| worker::start(&inner, &callback, queue, progress.clone(), producer.clone(), scope));
+    let hops = Hops::new(inner, key);
+    Receiving::new(inner, link, &offer, callback, hops).run(inner, hop, offer.resumed).await
+}
 
-    let (source, first) = reader.into_parts();
-    let taken = async {
-        let taken = take_in(source, first, &batches, &progress).await;
-        (taken, batches)
-    };
-    let ended = {
-        let mut taken = std::pin::pin!(taken.fuse());
-        let mut told = std::pin::pin!(tell_progress(&progress, tell_every, &mut answers).fuse());
-        let mut missed = std::pin::pin!(tell_missed(&progress, &inner, &callback.name, &producer));
-        // An async callback that is to be dropped must not see that nothing more comes: first the token, then the reason,
-        // and only then is the queue closed.
-        let stop = |why| {
-            cancelled.cancel();
-            progress.stop(why);
-        };
-        // The worker goes on after the last batch has come: what waits is still to be run.
+async fn refuse(hop: Hop, failure: Failure) -> Result<(), LinkError> {
+    answer_end(&mut Answers::new(hop.send), 0, Err(failure)).await
+}
+
+/// A stream that is taken in, over one connection after the other.
+struct Receiving {
+    callback: Arc<Registered>,
+    producer: String,
+    hops: Hops,
+    /// For how long it waits for another connection.
+    patience: Duration,
+    progress: Arc<Progress>,
+    /// Where batches go until nobody wants them.
+    batches: Option<mpsc::UnboundedSender<Batch>>,
+    assembler: Assembler,
+    worker: JoinHandle<WorkerEnd>,
+    /// Nobody wants the items.
+    cancelled: CancellationToken,
+    span: ServerSpan,
+    tell_every: Duration,
+}
+
+/// Why a stream left a connection.
+enum Left {
+    /// The callback's part is over.
+    Over(Result<WorkerEnd, JoinError>),
+    /// It goes on elsewhere.
+    Broken,
+    /// It goes on there.
+    Moved(Hop),
+}
+
+impl Receiving {
+    fn new(inner: &Arc<Inner>, link: &Link, offer: &StreamOffer, callback: Arc<Registered>, hops: Hops) -> Self {
+        let over = if hops.last() { inner.stopping.child_token() } else { link.ended.clone() };
+        let cancelled = over.child_token();
+        let (batches, queue) = mpsc::unbounded_channel();
+        let progress = Arc::new(Progress::new(offer.paced, offer.late));
+        let (caller, unwanted) = (offer.producer, cancelled.clone());
+        let span = ServerSpan::begin(inner, &callback.name, caller, offer.trace);
+        let scope = Scope::of_callback(inner, callback.clone(), caller, None, None, span.trace(), unwanted, over);
+        let producer = offer.name.clone();
+        let worker = span.within(|| worker::start(inner, &callback, queue, progress.clone(), producer.clone(), scope));
+        let stall = Duration::from_millis(offer.stall_millis);
+        Self {
+            callback,
+            producer,
+            hops,
+            patience: stall.min(RESUME),
+            progress,
+            batches: Some(batches),
+            assembler: Assembler::default(),
+            worker,
+            cancelled,
+            span,
+            tell_every: TELL_EVERY.min(stall / 4).max(Duration::from_millis(1)),
+        }
+    }
+
+    /// Takes the stream in and answers; says where it stands, if that is `asked`.
+    async fn run(mut self, inner: &Arc<Inner>, hop: Hop, asked: bool) -> Result<(), LinkError> {
+        let (ended, mut answers) = self.take_all(inner, hop, asked).await?;
+        let delivered = self.progress.items();
+        // The worker panics in no case; its runtime ending drops it.
+        let (how, result) = self.result(ended.unwrap_or(WorkerEnd::Stopped));
+        let Self { callback, producer, progress, span, mut hops, patience, .. } = self;
+        tracing::debug!(callback = callback.name, producer, delivered, end = ?how, "a stream ended");
+        span.ends_stream(delivered, &how, result.as_ref().err());
+        let gives_up = how == StreamEnded::Disconnected;
+        let missed = progress.missed();
+        inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, missed, end: how });
         loop {
-            tokio::select! {
-                ended = &mut worker => break ended,
-                (taken, _queue) = &mut taken => match taken {
-                    Ok(()) => {}
-                    Err(LinkError::Malformed(malformed)) => {
-                        stop(StreamEnded::Cancelled);
-                        return Err(malformed.into());
-                    }
-                    Err(LinkError::Lost(lost)) => stop(stopped_by(&lost)),
-                },
-                // The source may have ended long ago; this side of the stream still tells that nobody wants the rest.
-                why = &mut told => {
-                    stop(why);
-                    taken.set(Fuse::terminated());
+            match answer_end(&mut answers, delivered, result.clone()).await {
+                Err(LinkError::Lost(StreamLost::Connection(_))) if hops.last() && !gives_up => {
+                    let Some(hop) = next_hop(&mut hops, inner, patience).await else { return Ok(()) };
+                    answers = Answers::new(hop.send);
                 }
-                never = &mut missed => match never {},
+                answered => return answered,
             }
         }
-    };
-    let delivered = progress.items();
-    // The worker panics in no case; its runtime ending drops it.
-    let (how, result) = match ended.unwrap_or(WorkerEnd::Stopped) {
-        WorkerEnd::Failed(failure) => {
-            let failure = explain(failure, &callback);
-            (StreamEnded::CallbackFailed { message: failure.to_string() }, Err(failure))
+    }
+
+    /// Takes the stream in until the callback's part is over; how it is, and where to say so.
+    async fn take_all(
+        &mut self,
+        inner: &Arc<Inner>,
+        hop: Hop,
+        mut asked: bool,
+    ) -> Result<(Result<WorkerEnd, JoinError>, Answers), LinkError> {
+        let mut answers = Answers::new(hop.send);
+        let mut reader = hop.reader;
+        loop {
+            if std::mem::replace(&mut asked, true) {
+                // Should the connection break here, that is found out below.
+                let _ = answer_standing(&mut answers, &self.progress).await;
+            }
+            let next = match self.take_from(inner, &mut answers, reader).await? {
+                Left::Over(ended) => return Ok((ended, answers)),
+                Left::Moved(hop) => hop,
+                Left::Broken => {
+                    tracing::info!(callback = self.callback.name, "a stream waits for another connection");
+                    tokio::select! {
+                        // What is here is run all the same.
+                        ended = &mut self.worker => return Ok((ended, answers)),
+                        hop = next_hop(&mut self.hops, inner, self.patience) => match hop {
+                            Some(hop) => hop,
+                            None => {
+                                self.stop(StreamEnded::Disconnected);
+                                return Ok(((&mut self.worker).await, answers));
+                            }
+                        },
+                    }
+                }
+            };
+            (answers, reader) = (Answers::new(next.send), next.reader);
         }
-        WorkerEnd::Finished(end) => (end.into(), Ok(None)),
-        WorkerEnd::Returned(value) => {
-            let end = progress.seen().or_else(|| progress.stopped()).cloned();
-            (end.unwrap_or(StreamEnded::CallbackReturned), Ok(Some(value)))
+    }
+
+    /// Takes the stream in over one connection.
+    async fn take_from(&mut self, inner: &Inner, answers: &mut Answers, reader: Reader) -> Result<Left, LinkError> {
+        let (source, first) = reader.into_parts();
+        let (progress, batches, lasts) = (self.progress.clone(), self.batches.clone(), self.hops.last());
+        let assembler = &mut self.assembler;
+        let taken = async {
+            match batches {
+                Some(batches) => take_in(source, first, &batches, assembler, &progress).await,
+                None => Ok(()),
+            }
+        };
+        let mut taken = std::pin::pin!(taken.fuse());
+        let mut told = std::pin::pin!(tell_progress(&progress, self.tell_every, answers).fuse());
+        let mut missed = std::pin::pin!(tell_missed(&progress, inner, &self.callback.name, &self.producer));
+        // The worker goes on after the last batch has come: what waits is still to be run.
+        loop {
+            let why = tokio::select! {
+                ended = &mut self.worker => return Ok(Left::Over(ended)),
+                hop = self.hops.next() => return Ok(Left::Moved(hop)),
+                taken = &mut taken => match taken {
+                    Ok(()) => continue,
+                    Err(LinkError::Malformed(malformed)) => {
+                        stop(&self.cancelled, &progress, &mut self.batches, StreamEnded::Cancelled);
+                        return Err(malformed.into());
+                    }
+                    Err(LinkError::Lost(StreamLost::Connection(_))) if lasts => return Ok(Left::Broken),
+                    Err(LinkError::Lost(lost)) => stopped_by(&lost),
+                },
+                // The source may have ended long ago; this side of the stream still tells that nobody wants the rest.
+                why = &mut told => match why {
+                    StreamEnded::Disconnected if lasts => return Ok(Left::Broken),
+                    why => why,
+                },
+                never = &mut missed => match never {},
+            };
+            // What comes in holds the queue open too.
+            taken.set(Fuse::terminated());
+            stop(&self.cancelled, &progress, &mut self.batches, why);
         }
-        WorkerEnd::Stopped => (progress.stopped().cloned().unwrap_or(StreamEnded::Cancelled), Ok(None)),
-    };
-    tracing::debug!(callback = callback.name, producer, delivered, end = ?how, "a stream ended");
-    span.ends_stream(delivered, &how, result.as_ref().err());
-    let missed = progress.missed();
-    inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, missed, end: how });
-    answer_end(&mut answers, delivered, result).await
+    }
+
+    fn stop(&mut self, why: StreamEnded) {
+        stop(&self.cancelled, &self.progress, &mut self.batches, why);
+    }
+
+    fn result(&self, ended: WorkerEnd) -> (StreamEnded, Result<Option<bytes::Bytes>, Failure>) {
+        let progress = &self.progress;
+        match ended {
+            WorkerEnd::Failed(failure) => {
+                let failure = explain(failure, &self.callback);
+                (StreamEnded::CallbackFailed { message: failure.to_string() }, Err(failure))
+            }
+            WorkerEnd::Finished(end) => (end.into(), Ok(None)),
+            WorkerEnd::Returned(value) => {
+                let end = progress.seen().or_else(|| progress.stopped()).cloned();
+                (end.unwrap_or(StreamEnded::CallbackReturned), Ok(Some(value)))
+            }
+            WorkerEnd::Stopped => (progress.stopped().cloned().unwrap_or(StreamEnded::Cancelled), Ok(None)),
+        }
+    }
+}
+
+/// Nobody wants the rest. An async callback that is to be dropped must not see that nothing more comes: first the token, then the
+/// reason, and only then is the queue closed.
+fn stop(
+    cancelled: &CancellationToken,
+    progress: &Progress,
+    batches: &mut Option<mpsc::UnboundedSender<Batch>>,
+    why: StreamEnded,
+) {
+    cancelled.cancel();
+    progress.stop(why);
+    *batches = None;
+}
+
+/// Waits for the stream to go on over another connection, unless the node leaves. Cancel safe.
+async fn next_hop(hops: &mut Hops, inner: &Inner, patience: Duration) -> Option<Hop> {
+    tokio::select! {
+        hop = timeout(patience, hops.next()) => hop.ok(),
+        () = inner.leaving.cancelled() => None,
+        () = inner.stopping.cancelled() => None,
+    }
 }
 
 /// Tells this node's user of items that did not come, now and then.

@@ -49,8 +49,10 @@ pub(crate) async fn respond(
         let slot = Slot::new(inner.clock);
         let (callback, targets) = (ask.callback, vec![caller]);
         let (trace, answers) = (ask.trace, Some(call));
-        let request = StreamRequest { callback, targets, stall_millis: 0, trace, answers, keep: None, live: false };
-        let carried = carry(&inner, &link, &request, results, Some(scope), &slot, None, |_| {});
+        // It ends with the connection, as its call does.
+        let (stream, resumed, stall_millis, keep, live) = (None, None, 0, None, false);
+        let request = StreamRequest { callback, targets, stall_millis, trace, answers, keep, live, stream, resumed };
+        let carried = carry(&inner, link, request, results, Some(scope), &slot, None, None, |_| {});
         let passed = async {
             if let Some(deadline) = deadline {
                 tokio::time::sleep_until(deadline).await;

@@ -41,7 +41,7 @@ use crate::{
         stub::{DecodeError, EncodedArgs},
     },
     transport::SendStream,
-    wire::{CallId, NodeId, frame::Status, item_stream::result},
+    wire::{CallId, NodeId, batch::Assembler, frame::Status, item_stream::result},
 };
 
 /// A call to a callback that returns a stream. `.await` it, or `.wait()` where there is no async runtime: it is done when the
@@ -303,11 +303,12 @@ pub(super) async fn receive(
     // If nobody waits for it any more, it is dropped, and so has left.
     inner.pending.answer_by_stream(call, producer, items);
     let (source, first) = reader.into_parts();
+    let mut assembler = Assembler::default();
     let ended = tokio::select! {
         biased;
         () = left.left() => Ok(()),
         // What is here whole needs nothing more of the callee, however slowly it is taken.
-        taken = take_in(source, first, &batches, &progress) => taken,
+        taken = take_in(source, first, &batches, &mut assembler, &progress) => taken,
         why = tell_progress(&progress, TELL_EVERY, &mut answers) => {
             progress.stop(why);
             Ok(())

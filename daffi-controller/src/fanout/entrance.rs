@@ -1,0 +1,178 @@
+//! Where receivers come in: those of a stream's beginning, those who come to a live one, and those who have begun elsewhere.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use daffi_core::wire::{
+    CallId, Malformed, NodeId,
+    batch::Batch,
+    failure::Failure,
+    item_stream::{Awaited, Mark, Newcomers, ReceiverEnd, ReceiverId, Resumed, StreamOffer, StreamRequest},
+    limits::MAX_TARGETS,
+};
+use tokio::task::JoinSet;
+
+use super::{
+    receiver::Place,
+    serve::{Seat, serve},
+    state::Fanout,
+};
+use crate::hub::{Hub, NodeLink, Producer};
+
+/// Where receivers come in.
+pub(super) struct Entrance {
+    hub: Arc<Hub>,
+    fanout: Arc<Fanout>,
+    request: StreamRequest,
+    /// The callback's name: its number may change with the controller.
+    callback: String,
+    node: NodeId,
+    producer: String,
+    /// How many receivers the producer has named.
+    named: ReceiverId,
+    /// Their tasks.
+    receivers: JoinSet<()>,
+}
+
+/// What there is to know of a receiver's node.
+struct Found {
+    link: NodeLink,
+    /// The number of its call, if that is what the stream answers.
+    answers: Option<CallId>,
+    lossless: bool,
+}
+
+impl Entrance {
+    pub(super) fn new(hub: Arc<Hub>, fanout: Arc<Fanout>, request: StreamRequest, producer: &Producer) -> Self {
+        let callback = match &request.resumed {
+            Some(resumed) => resumed.callback.clone(),
+            None => hub.callback_name(request.callback).unwrap_or_default(),
+        };
+        let (node, producer) = (producer.node, producer.name.clone());
+        Self { hub, fanout, request, callback, node, producer, named: 0, receivers: JoinSet::new() }
+    }
+
+    pub(super) const fn fanout(&self) -> &Arc<Fanout> {
+        &self.fanout
+    }
+
+    pub(super) fn producer(&self) -> &str {
+        &self.producer
+    }
+
+    /// For how long a receiver may finish nothing; for ever, if it takes the results of a call.
+    pub(super) fn stall(&self) -> Option<Duration> {
+        self.request.answers.is_none().then(|| Duration::from_millis(self.request.stall_millis.max(1)))
+    }
+
+    /// Lets in the receivers of the beginning.
+    pub(super) fn open(&mut self) -> Result<(), Malformed> {
+        let targets = std::mem::take(&mut self.request.targets);
+        targets.into_iter().try_for_each(|node| self.let_in_next(node, false))
+    }
+
+    /// The producer goes on, and names those who have not ended: those who are not known, though it was not told of their end, have
+    /// begun elsewhere.
+    pub(super) fn reopen(
+        &mut self,
+        producer: &Producer,
+        resumed: &Resumed,
+        ended: &[ReceiverEnd],
+    ) -> Result<(), Malformed> {
+        self.node = producer.node;
+        // Whether somebody may have had items that are not there any more.
+        let begun = resumed.from != Mark::default();
+        for awaited in &resumed.receivers {
+            let number = awaited.receiver;
+            if self.fanout.has(number) || ended.iter().any(|end| end.receiver == number) {
+                continue;
+            }
+            // Those whom this controller should know were named when the connection broke, and have nothing yet.
+            let late = self.named > 0 && number >= self.named;
+            self.expect(awaited, late, begun && !late)?;
+        }
+        self.named = self.named.max(resumed.named);
+        Ok(())
+    }
+
+    pub(super) fn let_newcomers_in(&mut self, batch: &Batch) -> Result<(), Malformed> {
+        if !self.request.live {
+            return Err(Malformed("newcomers to a stream that takes none"));
+        }
+        let Some(Newcomers { nodes, first }) = batch.stream_newcomers()? else { return Ok(()) };
+        if nodes.len() > MAX_TARGETS || first != self.named {
+            return Err(Malformed("newcomers who are too many, or not numbered one by one"));
+        }
+        nodes.into_iter().try_for_each(|node| self.let_in_next(node, true))
+    }
+
+    fn let_in_next(&mut self, node: NodeId, late: bool) -> Result<(), Malformed> {
+        let number = self.named;
+        self.named = number.checked_add(1).ok_or(Malformed("too many receivers"))?;
+        match self.find(node) {
+            Ok(found) => {
+                let keep = self.keep(found.lossless);
+                let place = self.fanout.enter(number, keep, late)?;
+                let name = found.link.name.to_string();
+                self.seat(place, name, Some(found), keep, late, false);
+                Ok(())
+            }
+            Err(failure) => self.fanout.refuse(number, failure),
+        }
+    }
+
+    /// Waits for a receiver that has begun elsewhere.
+    fn expect(&mut self, awaited: &Awaited, late: bool, begun: bool) -> Result<(), Malformed> {
+        let keep = self.keep(awaited.lossless);
+        let place = self.fanout.expect(awaited.receiver, keep)?;
+        self.seat(place, awaited.node.clone(), None, keep, late, begun);
+        Ok(())
+    }
+
+    fn keep(&self, lossless: bool) -> Option<NonZeroU32> {
+        self.request.keep.filter(|_| !lossless)
+    }
+
+    fn seat(
+        &mut self,
+        place: Place,
+        node: String,
+        found: Option<Found>,
+        keep: Option<NonZeroU32>,
+        late: bool,
+        begun: bool,
+    ) {
+        // Of a stream that lasts, many may have come and gone.
+        while self.receivers.try_join_next().is_some() {}
+        let StreamRequest { callback, stall_millis, trace, stream, .. } = self.request;
+        let answers = found.as_ref().and_then(|found| found.answers);
+        let offer = StreamOffer {
+            callback,
+            producer: self.node,
+            stall_millis,
+            trace,
+            answers,
+            paced: keep.is_some(),
+            late,
+            name: self.producer.clone(),
+            stream,
+            resumed: found.is_none(),
+            begun,
+        };
+        let seat = Seat { node, callback: self.callback.clone(), link: found.map(|found| found.link), offer };
+        self.receivers.spawn(serve(self.fanout.clone(), self.hub.clone(), place, seat));
+    }
+
+    /// The way to a receiver, or why there is none.
+    fn find(&self, node: NodeId) -> Result<Found, Failure> {
+        match self.request.answers {
+            Some(call) => {
+                let (link, call) = self.hub.answer_by_stream(self.node, call, node)?;
+                Ok(Found { link, answers: Some(call), lossless: true })
+            }
+            None => {
+                let (link, lossless) = self.hub.receiver(node, self.request.callback)?;
+                Ok(Found { link, answers: None, lossless })
+            }
+        }
+    }
+}

@@ -71,18 +71,25 @@ async fn a_call_to_a_node_whose_link_is_cut_ends_at_once_and_may_have_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn losing_the_controller_ends_calls_and_streams_with_an_error() {
+async fn losing_the_controller_ends_calls_at_once_and_streams_if_it_does_not_come_back() {
     let System { network, a: _a, b } = system().await;
     network.link("a").delay(Duration::from_secs(1));
+    let start = Instant::now();
     let cut = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        network.link("b").cut();
+        network.crash_controller();
+        network.links().cut();
     };
-    let call = remote::double(1).on(&b).into_future();
-    let (call, stream, ()) =
-        tokio::join!(call, remote::take(futures_util::stream::iter(0..)).on(&b).into_future(), cut);
+    let call = async {
+        let call = remote::double(1).on(&b).await;
+        assert_eq!(start.elapsed().as_millis(), 500);
+        call
+    };
+    let stream = remote::take(futures_util::stream::iter(0..)).on(&b).stall_after(Duration::from_secs(4));
+    let (call, stream, ()) = tokio::join!(call, stream.into_future(), cut);
     assert_eq!(call, Err(CallError::ControllerLost));
     assert_eq!(stream, Err(CallError::ControllerLost));
+    assert_eq!(start.elapsed().as_millis(), 4_500);
 }
 
 #[tokio::test(start_paused = true)]

@@ -203,13 +203,15 @@ impl Hub {
         self.lock().directory.callback_name(callback)
     }
 
-    /// Waits until a node of this name offers this callback: the way to it, and the callback's number. Cancel safe.
-    pub(crate) async fn wait_for(&self, node: &str, callback: &str) -> (NodeLink, CallbackId) {
+    /// Waits until a node of this name offers this callback, over another connection than the `lost` one, of which it need not be
+    /// known yet that it is: the way to it, and the callback's number. Cancel safe.
+    pub(crate) async fn wait_for(&self, node: &str, callback: &str, lost: Option<&NodeLink>) -> (NodeLink, CallbackId) {
         loop {
             let arrived = self.arrived.notified();
             let offered = self.lock().directory.offered(node, callback);
             if let Some((node, callback)) = offered
                 && let Some(link) = self.link(node)
+                && lost.is_none_or(|lost| !lost.is_same(&link))
             {
                 return (link, callback);
             }

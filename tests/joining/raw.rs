@@ -51,7 +51,7 @@ pub(crate) fn opening(version: u16) -> Vec<u8> {
 pub(crate) fn hello(controller: &Controller, name: &str, callback: &str) -> Vec<u8> {
     let token: JoinToken = controller.token().parse().expect("a controller's token parses");
     let offer = daffi_core::wire::offer::Offer { name: callback.into(), ..Default::default() };
-    let hello = ToController::Hello { name: name.into(), offers: vec![offer], software: "a test".into() };
+    let hello = ToController::Hello { name: name.into(), offers: vec![offer], software: "a test".into(), instance: 0 };
     let mut bytes = opening(preamble::VERSION);
     bytes.extend_from_slice(token.secret());
     message::put(&hello, &mut bytes);

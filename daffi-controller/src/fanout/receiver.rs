@@ -158,9 +158,6 @@ impl Receiver {
 
     /// Its connection is gone: what waits for it does so no longer, the producer has it.
     pub(super) fn go_away(&mut self) {
-        if self.presence == Presence::Joining {
-            self.before = None;
-        }
         self.presence = Presence::Away(Instant::now());
         self.queue = Queue::of_returned(self.keep, self.queue.first(), self.queue.first(), self.queue.dropped());
     }
@@ -230,15 +227,21 @@ impl Receiver {
         self.pace.is_none()
     }
 
-    /// Whether nobody knows what it allows: it is away, and was so before the stream came to where it stands.
-    pub(super) const fn is_unknown(&self) -> bool {
-        matches!(self.presence, Presence::Away(_)) && self.before.is_none()
+    /// Whether nobody knows what it allows of a stream that is here: it has begun elsewhere, and the stream has not come to where it
+    /// stands.
+    pub(super) fn is_unknown(&self, at: Position) -> bool {
+        self.before.is_none() && !self.is_ahead(at)
     }
 
-    /// What it allows the producer to send; nothing while what comes is not for it.
-    pub(super) fn allows(&self) -> Option<Credit> {
-        let before = self.before.filter(|_| self.presence != Presence::Joining);
+    /// What it allows the producer to send; nothing while what comes is before its place.
+    pub(super) fn allows(&self, at: Position) -> Option<Credit> {
+        let before = self.before.filter(|_| !self.is_ahead(at));
         before.map(|before| before.plus(self.granted))
+    }
+
+    /// Whether the stream will come to where it stands by itself.
+    fn is_ahead(&self, at: Position) -> bool {
+        self.presence == Presence::Joining && at < self.passed
     }
 
     /// How many items its callback is through with, as far as it has told.

@@ -38,11 +38,12 @@ pub(super) struct Seat {
 pub(super) async fn serve(fanout: Arc<Fanout>, hub: Arc<Hub>, place: Place, mut seat: Seat) {
     let over = place.over.token.clone();
     let served = async {
+        let mut broken = None;
         loop {
             let link = match seat.link.take() {
                 Some(link) => link,
                 None => {
-                    let (link, callback) = hub.wait_for(&seat.node, &seat.callback).await;
+                    let (link, callback) = hub.wait_for(&seat.node, &seat.callback, broken.as_ref()).await;
                     (seat.offer.callback, seat.offer.resumed) = (callback, true);
                     link
                 }
@@ -64,6 +65,7 @@ pub(super) async fn serve(fanout: Arc<Fanout>, hub: Arc<Hub>, place: Place, mut 
             }
             tracing::info!(node = seat.node, callback = seat.callback, %lost, "a stream waits for a receiver");
             fanout.away(place.number);
+            broken = Some(link);
         }
     };
     tokio::select! {

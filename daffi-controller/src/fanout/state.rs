@@ -345,10 +345,11 @@ impl Fanout {
     /// The producer may send what all receivers allow that have to have all items; if there are none, as much as is new to them.
     fn regrant(&self, state: &mut State) {
         let lossless = || state.receivers.iter().filter(|receiver| receiver.is_lossless());
-        if lossless().any(Receiver::is_unknown) {
+        let at = state.at.position;
+        if lossless().any(|receiver| receiver.is_unknown(at)) {
             return;
         }
-        let granted = match lossless().filter_map(Receiver::allows).reduce(Credit::min) {
+        let granted = match lossless().filter_map(|receiver| receiver.allows(at)).reduce(Credit::min) {
             Some(granted) => granted,
             None => {
                 let granted = state.at.credit.plus(WINDOW);

@@ -136,7 +136,8 @@ async fn hop(
             read = read_answers(answers, flow, missing, request.live, heard) => read,
         }
     };
-    if carried.is_ok() {
+    // Dropped unfinished it is reset: the rest is not wanted.
+    if carried.is_ok() && writer.is_done() {
         writer.outgoing.finish();
     }
     carried

@@ -78,6 +78,11 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// Whether all was written, the end included.
+    pub(super) fn is_done(&self) -> bool {
+        self.pieces.is_empty() && self.flow.with(|outflow| outflow.is_sent())
+    }
+
     /// Gathers what may go now; whether nothing more is to be taken in for the moment.
     fn gather(&mut self) -> bool {
         let Self { flow, pieces, clock, .. } = self;

@@ -12,17 +12,17 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use daffi_core::{
     link::{LinkError, Reader},
-    transport::{CloseCode, Connection, GiveUp, Priority, RecvStream, SendStream, StreamLost},
+    transport::{CloseCode, Connection, Priority, RecvStream, SendStream, StreamLost},
     wire::{
         CallId, Malformed, NodeId, StreamKind,
         batch::{Batch, Carries, Cutter},
-        failure::Failure,
+        failure::{Failure, Right},
         item_stream::{Answer, ReceiverEnd, StreamEnd, StreamOffer, StreamRequest},
         limits::MAX_TARGETS,
         message,
     },
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use self::state::{After, Fanout, Key, Over, Place, Told};
 use crate::hub::{Hub, NodeLink};
@@ -62,6 +62,8 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
         return Err(Malformed("an answer to several nodes").into());
     }
     let _counted = hub.stream_begins();
+    // From before the receivers are let in: of no change between is nobody told.
+    let changes = hub.rule_changes();
     let (source, first) = reader.into_parts();
     let fanout = Arc::new(Fanout::new(&request));
     // Whoever takes the results of a call may pause as long as it pleases.
@@ -70,6 +72,14 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
     for node in std::mem::take(&mut entrance.request.targets) {
         entrance.let_in(node, false)?;
     }
+    let forbids = {
+        let StreamRequest { callback, answers, .. } = entrance.request;
+        move |node| match answers {
+            // It belongs to the call of the one who takes it.
+            Some(_) => hub.forbids(node, Right::Call, producer, callback),
+            None => hub.forbids(producer, Right::Stream, node, callback),
+        }
+    };
     tokio::select! {
         // Whoever has answered has ended; the tasks of stalled receivers are dropped with the set.
         answered = answer_producer(&fanout, send) => match answered {
@@ -83,6 +93,7 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
             error => Err(error),
         },
         never = evict_stalled(&fanout, stall) => match never {},
+        never = evict_forbidden(&fanout, changes, forbids) => match never {},
     }
 }
 
@@ -119,9 +130,16 @@ impl Entrance<'_> {
     fn way_to(&self, node: NodeId) -> Result<(NodeLink, Option<CallId>, bool), Failure> {
         match self.request.answers {
             Some(call) => {
+                // The rules may have changed since the call went out.
+                if let Some(failure) = self.hub.forbids(node, Right::Call, self.producer, self.request.callback) {
+                    return Err(failure);
+                }
                 self.hub.answer_by_stream(self.producer, call, node).map(|(link, call)| (link, Some(call), true))
             }
-            None => self.hub.receiver(node, self.request.callback).map(|(link, lossless)| (link, None, lossless)),
+            None => self
+                .hub
+                .receiver(self.producer, node, self.request.callback)
+                .map(|(link, lossless)| (link, None, lossless)),
         }
     }
 }
@@ -220,9 +238,9 @@ struct Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
-        if self.over.is_stalled() {
-            self.send.reset(GiveUp::Stalled);
-            self.reader.stop(GiveUp::Stalled);
+        if let Some(why) = self.over.why() {
+            self.send.reset(why);
+            self.reader.stop(why);
         }
     }
 }
@@ -336,4 +354,17 @@ async fn evict_stalled(fanout: &Fanout, stall: Option<Duration>) -> std::convert
             tracing::warn!(node, ?stall, "a receiver finishes nothing: it leaves the stream");
         }
     }
+}
+
+/// Takes receivers off the stream whenever the rules change and allow it no more.
+async fn evict_forbidden(
+    fanout: &Fanout,
+    mut changes: watch::Receiver<u64>,
+    forbids: impl Fn(NodeId) -> Option<Failure>,
+) -> std::convert::Infallible {
+    while changes.changed().await.is_ok() {
+        fanout.judge(&forbids);
+    }
+    // Without anybody who could change them, they stay as they are.
+    std::future::pending().await
 }

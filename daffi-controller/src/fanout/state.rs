@@ -2,14 +2,12 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
+use daffi_core::transport::GiveUp;
 use daffi_core::wire::{
     Malformed, NodeId,
     batch::{Batch, Carries, Header},
@@ -79,13 +77,13 @@ struct Receiver {
 #[derive(Debug, Default)]
 pub(super) struct Over {
     pub(super) token: CancellationToken,
-    stalled: AtomicBool,
+    why: OnceLock<GiveUp>,
 }
 
 impl Over {
-    /// Whether it was taken off the stream because it finished nothing.
-    pub(super) fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Relaxed)
+    /// Why it was taken off the stream, if it was.
+    pub(super) fn why(&self) -> Option<GiveUp> {
+        self.why.get().copied()
     }
 }
 
@@ -338,13 +336,25 @@ impl Fanout {
             if !receiver.is_busy() {
                 receiver.progress_at = now;
             } else if now - receiver.progress_at >= stall {
-                receiver.over.stalled.store(true, Ordering::Relaxed);
+                let _ = receiver.over.why.set(GiveUp::Stalled);
                 stalled.push((receiver.key, receiver.node));
             }
         }
         let millis = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
         stalled.iter().for_each(|(key, _)| self.fail(*key, Failure::Stalled { millis }));
         stalled.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// Takes receivers off the stream for whom `forbids` has a reason.
+    pub(super) fn judge(&self, forbids: impl Fn(NodeId) -> Option<Failure>) {
+        let receivers: Vec<_> =
+            self.lock().receivers.iter().map(|receiver| (receiver.key, receiver.node, receiver.over.clone())).collect();
+        for (key, node, over) in receivers {
+            if let Some(failure) = forbids(node) {
+                let _ = over.why.set(GiveUp::NotAllowed);
+                self.fail(key, failure);
+            }
+        }
     }
 
     /// The producer may send what all receivers allow that have to have all items; if there are none, as much as is new to them.

@@ -78,15 +78,15 @@ pub(crate) struct Cli {
     config: Option<PathBuf>,
 
     /// The controller's own certificate, a PEM file, instead of one that it makes itself
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
 
     /// The certificate's private key, a PEM file
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
     /// The authority that vouches for nodes and for the controller, a PEM file
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
     /// Lets no node join without a certificate of the authority

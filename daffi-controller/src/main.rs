@@ -23,7 +23,7 @@ use self::{
 /// What a shell reports for a program that an interrupt ended.
 const INTERRUPTED: u8 = 128 + 2;
 
-const TAKE_UP: &str = "A controller that runs takes note on SIGHUP.";
+const TAKE_UP: &str = "A controller that runs goes by what it knows until it gets SIGHUP.";
 
 // The controller has a thread of its own; this one only waits for signals.
 #[tokio::main(flavor = "current_thread")]

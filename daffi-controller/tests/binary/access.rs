@@ -24,7 +24,7 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn arguments<'a>(config: &'a Path) -> [&'a str; 4] {
+fn arguments(config: &Path) -> [&str; 4] {
     ["--port", "0", "--config", config.to_str().unwrap()]
 }
 

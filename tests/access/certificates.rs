@@ -41,11 +41,11 @@ async fn a_node_without_one_is_refused_where_one_is_needed() {
 
 #[tokio::test]
 async fn a_node_without_one_joins_where_one_is_only_looked_at() {
-    let files = Files::new();
+    let (files, others) = (Files::new(), Files::new());
     let controller = Controller::configured(&files.asks(false)).await;
     controller.node("a", []).await.stop().await;
     // What is shown has to be in order all the same.
-    let foreign = Files::new().node("b");
+    let foreign = others.node("b");
     assert_refused(&refusal(controller.builder("b").shows(&foreign).start().await), &["does not trust"]);
     assert_refused(
         &refusal(controller.builder("b").shows(&files.expired_node("b")).start().await),

@@ -411,7 +411,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::transport::Connection;
+    use crate::transport::{Authority, Connection, Validity};
 
     const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -481,6 +481,23 @@ mod tests {
         let (node, controller) = pair(&Identity::generate().unwrap(), &token).await;
         assert!(matches!(node.unwrap_err(), ConnectError::WrongController { .. }));
         assert!(controller.is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_only_sends_the_pinned_certificate_along_is_refused() {
+        let (right, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let token = JoinToken::generate(right.fingerprint());
+        let authority = Authority::generate(Validity::days(1)).unwrap();
+        let of_authority = authority.issue_controller(Validity::days(1)).unwrap();
+        for mut impostor in [other, of_authority] {
+            impostor.chain.push(right.chain[0].clone());
+            let (node, controller) = pair(&impostor, &token).await;
+            assert!(matches!(
+                node.unwrap_err(),
+                ConnectError::ForeignController { .. } | ConnectError::Certificate { .. }
+            ));
+            assert!(controller.is_none());
+        }
     }
 
     #[tokio::test]

@@ -34,6 +34,7 @@ pages! {
     Errors = "guide/errors.md",
     Testing = "guide/testing.md",
     Production = "production.md",
+    Access = "access.md",
     FromPython = "from-python.md",
     FromGrpc = "from-grpc.md",
 }

@@ -56,8 +56,18 @@ impl Global {
     }
 
     /// The join token of the controller in this process, if there is one. It is a secret.
-    pub fn controller_token(&self) -> Option<&JoinToken> {
+    pub fn controller_token(&self) -> Option<JoinToken> {
         self.controller.as_ref().map(|controller| controller.token())
+    }
+
+    /// Has the controller in this process read its config file, its tokens and its certificates again; nothing happens if there is none.
+    /// See [`Controller::reload`](daffi_controller::Controller::reload). It may block for as long as it takes to read files.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Controller`], for a mistake in any of them; then all stays as it was.
+    pub fn reload_controller(&self) -> Result<(), StartError> {
+        self.controller.as_ref().map_or(Ok(()), |controller| Ok(controller.reload()?))
     }
 
     /// Waits until the node has ended; without a node, until the controller has. Cancel safe.
@@ -127,6 +137,7 @@ pub struct Builder {
     host: String,
     port: u16,
     state_dir: Option<PathBuf>,
+    config_file: Option<PathBuf>,
     token_given: bool,
 }
 
@@ -139,6 +150,7 @@ impl Default for Builder {
             host: "localhost".into(),
             port: DEFAULT_PORT,
             state_dir: None,
+            config_file: None,
             token_given: false,
         }
     }
@@ -195,6 +207,27 @@ impl Builder {
     /// this process, or of one on this machine that a node joins, unless it is given a token.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
+        self
+    }
+
+    /// The node's certificate and its private key, two PEM files; beside the token, for a controller that asks for one. The certificate
+    /// names the node, and is of an authority that the controller trusts. Without it, the node looks at the files that `DAFFI_CERT`
+    /// and `DAFFI_KEY` name. They are read each time that the node joins.
+    pub fn certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.node = self.node.certificate(certificate, key);
+        self
+    }
+
+    /// A PEM file with the authorities that vouch for controllers: the node then trusts any controller that has a certificate of one of
+    /// them, instead of the one whose fingerprint is in the join token. Without it, the node looks at the file that `DAFFI_CA` names.
+    pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
+        self.node = self.node.ca(path);
+        self
+    }
+
+    /// The config file of the controller in this process: its rules and certificates, as `daffi-controller --config` reads them.
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config_file = Some(path.into());
         self
     }
 
@@ -259,7 +292,8 @@ impl Builder {
                 Some(path) => StateDir::at(path),
                 None => StateDir::of_user().map_err(daffi_controller::StartError::from)?,
             };
-            let config = Config::ephemeral(listen_address(&self.host, self.port)?).with_state(state);
+            let mut config = Config::ephemeral(listen_address(&self.host, self.port)?).with_state(state);
+            config.file = self.config_file;
             let controller = Controller::start(&config)?;
             let mut node = None;
             if self.init_node {

@@ -60,8 +60,9 @@ pub use daffi_core::{
         PeriodCall, ReceiverReport, Results, ResultsCall, Retry, Schedule, ScheduledCall, Service, Source, StartingAt,
         StreamCall, StreamEnded, StreamReport, Task, Wait, WaitError, WrongType, fallible, starting,
     },
-    transport::JoinToken,
+    transport::{CertificateError, JoinToken},
     wire::{
+        failure::Right,
         limits,
         trace::{InvalidTraceparent, TraceContext},
     },

@@ -1,11 +1,16 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use clap::{Parser, Subcommand};
-use daffi_controller::{Config, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
+use clap::{Args, Parser, Subcommand};
+use daffi_controller::{CertificateFiles, Config, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
 use daffi_core::transport::{StateDir, StateError};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use crate::cert::Cert;
 
 const ABOUT: &str = "Connects the processes of a daffi system";
 
@@ -33,16 +38,22 @@ node finds the token in the state directory by itself.
 The token:
   Nobody joins without the controller's join token. It is made at the first start and kept, with the controller's key, in the \
 state directory, ~/.local/state/daffi on Linux; both files are readable by their owner only. The token is a secret. It pins the \
-controller's key too, so a node that has it talks to no other controller.
+controller's key too, so a node that has it talks to no other controller. `daffi-controller token --rotate` makes a new one; the old \
+one stays valid until `token --retire`.
+
+Certificates and rules:
+  Besides the token, nodes may have, or need, certificates of an authority of yours (`--ca`, `--require-certificate`), and a config \
+file may say which node may call, offer and stream which callback (`--config`). `daffi-controller cert --help` makes certificates.
 
 Environment:
-  DAFFI_HOST, DAFFI_PORT, DAFFI_STATE_DIR, DAFFI_GRACE and DAFFI_LOG stand for the options; an option on the command line counts \
+  DAFFI_HOST, DAFFI_PORT, DAFFI_STATE_DIR, DAFFI_CONFIG, DAFFI_GRACE and DAFFI_LOG stand for the options; an option on the command line counts \
 more.
-  DAFFI_TOKEN and DAFFI_TOKEN_FILE are read by nodes, not by the controller.
+  DAFFI_TOKEN, DAFFI_TOKEN_FILE, DAFFI_CERT, DAFFI_KEY and DAFFI_CA are read by nodes, not by the controller.
 
 Signals:
   SIGINT (Ctrl-C) and SIGTERM stop it: it takes no new work, lets calls and streams under way finish within the grace, tells every \
-node, and exits with 0. A second signal stops it at once, with 130. If it cannot start it exits with 1.";
+node, and exits with 0. A second signal stops it at once, with 130. If it cannot start it exits with 1.
+  SIGHUP has it read config file, tokens and certificates again. If there is a mistake in one of them it logs that, and goes on as before.";
 
 #[derive(Debug, Parser)]
 #[command(version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = MORE)]
@@ -62,6 +73,26 @@ pub(crate) struct Cli {
     #[arg(long, env = "DAFFI_STATE_DIR", value_name = "DIR", global = true)]
     state_dir: Option<PathBuf>,
 
+    /// A TOML file with rules and certificates; SIGHUP has it read again
+    #[arg(long, env = "DAFFI_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// The controller's own certificate, a PEM file, instead of one that it makes itself
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// The certificate's private key, a PEM file
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// The authority that vouches for nodes and for the controller, a PEM file
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// Lets no node join without a certificate of the authority
+    #[arg(long)]
+    require_certificate: bool,
+
     /// How long calls and streams under way may go on after a signal
     #[arg(long, env = "DAFFI_GRACE", value_name = "TIME", default_value_t = DEFAULT_GRACE.into())]
     pub(crate) grace: humantime::Duration,
@@ -71,10 +102,35 @@ pub(crate) struct Cli {
     pub(crate) log: EnvFilter,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Prints this user's join token, made now if there is none yet
-    Token,
+    /// Prints this user's join token, made now if there is none yet, or changes it
+    Token(Token),
+    /// Makes an authority, or a certificate of it for the controller or a node
+    Cert(Cert),
+}
+
+/// What is to become of the token.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Token {
+    /// Makes a new token; the old one stays valid until it is retired
+    #[arg(long)]
+    pub(crate) rotate: bool,
+
+    /// Ends the validity of the old token
+    #[arg(long, conflicts_with = "rotate")]
+    pub(crate) retire: bool,
+
+    /// For how long the old token stays valid, such as `7d`, if it is not retired before
+    #[arg(long, value_name = "TIME", requires = "rotate")]
+    pub(crate) old_for: Option<humantime::Duration>,
+}
+
+impl Token {
+    /// How long an old token stays valid, in words.
+    pub(crate) fn how_long(&self) -> String {
+        self.old_for.map_or_else(|| "until `daffi-controller token --retire`".into(), |time| format!("for {time}"))
+    }
 }
 
 impl Cli {
@@ -85,7 +141,22 @@ impl Cli {
 
     /// What the controller needs to start.
     pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
-        Ok(Config::ephemeral(listen_address(&self.host, self.port)?).with_state(self.state_dir()?))
+        let mut config = self.kept()?;
+        config.listen = listen_address(&self.host, self.port)?;
+        Ok(config)
+    }
+
+    /// What does not depend on where it listens.
+    pub(crate) fn kept(&self) -> Result<Config, StateError> {
+        let mut certificates = CertificateFiles::default();
+        certificates.certificate.clone_from(&self.cert);
+        certificates.key.clone_from(&self.key);
+        certificates.ca.clone_from(&self.ca);
+        certificates.required = self.require_certificate;
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut config = Config::ephemeral(anywhere).with_state(self.state_dir()?).with_certificates(certificates);
+        config.file.clone_from(&self.config);
+        Ok(config)
     }
 }
 
@@ -106,8 +177,6 @@ fn filter(text: &str) -> Result<EnvFilter, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use clap::CommandFactory;
 
     use super::*;

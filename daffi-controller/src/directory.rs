@@ -36,6 +36,8 @@ pub(crate) enum Refused {
     NameTaken(String),
     #[error("a node offers at most {MAX_CALLBACKS} callbacks")]
     TooManyCallbacks,
+    #[error("no rule of this controller allows node {name:?} to offer {}; add one, or offer less", some_of(.callbacks))]
+    NotAllowed { name: String, callbacks: Vec<String> },
     #[error("the controller is stopping")]
     Stopping,
 }
@@ -43,7 +45,7 @@ pub(crate) enum Refused {
 impl Directory {
     /// Takes a node in.
     pub(crate) fn join(&mut self, name: String, offers: Vec<Offer>) -> Result<Member, Refused> {
-        name::check(&name).map_err(|why| Refused::NodeName { name: name.clone(), why })?;
+        check_names(&name, &offers)?;
         if self.names.contains_key(&name) {
             return Err(Refused::NameTaken(name));
         }
@@ -90,6 +92,17 @@ impl Directory {
         self.callbacks.iter().find(|(_, id)| **id == callback).map(|(name, _)| name.clone())
     }
 
+    /// The name of a node.
+    pub(crate) fn name(&self, node: NodeId) -> Option<&str> {
+        self.entries.get(&node).map(|entry| &*entry.member.name)
+    }
+
+    /// The name of a callback that a node offers.
+    pub(crate) fn callback(&self, node: NodeId, callback: CallbackId) -> Option<&str> {
+        let offers = self.entries.get(&node).into_iter().flat_map(|entry| &entry.member.offers);
+        offers.into_iter().find(|offered| offered.id == callback).map(|offered| &*offered.offer.name)
+    }
+
     /// Whether a node is there, and whether it offers a callback.
     pub(crate) fn offers(&self, node: NodeId, callback: CallbackId) -> Option<bool> {
         self.entries.get(&node).map(|entry| entry.callbacks.contains(&callback))
@@ -113,15 +126,34 @@ impl Directory {
         if had + offers.len() > MAX_CALLBACKS {
             return Err(Refused::TooManyCallbacks);
         }
-        for offer in &offers {
-            name::check(&offer.name).map_err(|why| Refused::CallbackName { name: offer.name.clone(), why })?;
-        }
+        check_callbacks(&offers)?;
         let numbered = offers.into_iter().map(|offer| {
             let next = self.callbacks.len() as CallbackId;
             let id = *self.callbacks.entry(offer.name.clone()).or_insert(next);
             Offered { id, offer }
         });
         Ok(numbered.collect())
+    }
+}
+
+/// Whether these are names, of a node and of its callbacks.
+pub(crate) fn check_names(node: &str, offers: &[Offer]) -> Result<(), Refused> {
+    name::check(node).map_err(|why| Refused::NodeName { name: node.to_owned(), why })?;
+    check_callbacks(offers)
+}
+
+pub(crate) fn check_callbacks(offers: &[Offer]) -> Result<(), Refused> {
+    let bad = |name: &str| name::check(name).err().map(|why| Refused::CallbackName { name: name.to_owned(), why });
+    offers.iter().find_map(|offer| bad(&offer.name)).map_or(Ok(()), Err)
+}
+
+/// A few of them: the reason for which a connection is closed has to fit into a packet.
+pub(crate) fn some_of(names: &[String]) -> String {
+    const SOME: usize = 4;
+    let some: Vec<_> = names.iter().take(SOME).map(|name| format!("{name:?}")).collect();
+    match names.len().saturating_sub(SOME) {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
     }
 }
 

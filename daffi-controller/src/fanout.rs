@@ -22,12 +22,15 @@ use daffi_core::{
     link::{LinkError, Reader},
     transport::{CloseCode, Connection, ConnectionLost, Priority, RecvStream, SendStream, StreamLost},
     wire::{
-        Malformed,
+        Malformed, NodeId,
         batch::{Batch, Carries, Cutter},
+        failure::Failure,
         item_stream::{Resumed, StreamEnd, StreamRequest},
         limits::{MAX_TARGETS, RESUME},
     },
 };
+
+use tokio::sync::watch;
 
 use self::{entrance::Entrance, state::Fanout, told::Told};
 use crate::hub::{Hop, Hub, Producer};
@@ -69,15 +72,18 @@ async fn begin(producer: Producer, hub: &Arc<Hub>, send: SendStream, receive: Re
         };
     }
     let _counted = hub.stream_begins();
+    // From before the receivers are let in: of no change between is nobody told.
+    let changes = hub.rule_changes();
     let fanout = Arc::new(Fanout::new(&request));
     let hops = hub.streams().expect(key, hop.producer.link.instance);
     let mut entrance = Entrance::new(hub.clone(), fanout.clone(), request, &hop.producer);
     entrance.open()?;
     // Whoever takes the results of a call may pause as long as it pleases.
-    let stall = entrance.stall();
+    let (stall, forbids) = (entrance.stall(), entrance.forbids());
     tokio::select! {
         over = serve(&mut entrance, hop, hops) => over,
         never = evict_stalled(&fanout, stall) => match never {},
+        never = evict_forbidden(&fanout, changes, forbids) => match never {},
     }
 }
 
@@ -126,7 +132,7 @@ async fn serve(entrance: &mut Entrance, mut hop: Hop, mut hops: crate::hub::Hops
             Left::Over => return Ok(()),
             Left::Moved(next) => Some(next),
             Left::Broken(lost) if hops.last() && !link.is_gone(&lost) => {
-                tracing::info!(producer = entrance.producer(), %lost, "a stream waits for its producer");
+                tracing::info!(producer = entrance.producer().name, %lost, "a stream waits for its producer");
                 tokio::time::timeout(patience, hops.next()).await.ok().flatten()
             }
             Left::Broken(_) => None,
@@ -245,4 +251,17 @@ async fn evict_stalled(fanout: &Fanout, stall: Option<Duration>) -> std::convert
             );
         }
     }
+}
+
+/// Takes receivers off the stream whenever the rules change and allow it no more.
+async fn evict_forbidden(
+    fanout: &Fanout,
+    mut changes: watch::Receiver<u64>,
+    forbids: impl Fn(NodeId) -> Option<Failure>,
+) -> std::convert::Infallible {
+    while changes.changed().await.is_ok() {
+        fanout.judge(&forbids);
+    }
+    // Without anybody who could change them, they stay as they are.
+    future::pending().await
 }

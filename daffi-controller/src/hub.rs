@@ -3,6 +3,7 @@
 mod streams;
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -18,18 +19,20 @@ use daffi_core::{
     wire::{
         CallId, CallbackId, Malformed, NodeId,
         control::{Member, ToNode},
-        failure::Failure,
+        failure::{Failure, Right},
         frame::{Frame, Head},
         limits,
         offer::Offer,
     },
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use self::streams::Streams;
 pub(crate) use self::streams::{Hop, Hops, Producer};
 use crate::{
-    directory::{Directory, Refused},
+    access::Access,
+    directory::{self, Directory, Refused},
+    judge::Judge,
     router::{Nodes, Router},
 };
 
@@ -37,8 +40,9 @@ use crate::{
 const CONTROL_BACKLOG: usize = 16 << 10;
 
 /// The controller's state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
+    access: Access,
     state: Mutex<State>,
     /// Apart from the rest, because every frame looks here.
     nodes: RwLock<HashMap<NodeId, NodeLink>>,
@@ -49,10 +53,11 @@ pub(crate) struct Hub {
     arrived: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     directory: Directory,
     router: Router,
+    judge: Judge,
     /// How many item streams are under way.
     streams: usize,
     draining: bool,
@@ -116,11 +121,34 @@ impl NodeLink {
 }
 
 impl Hub {
+    pub(crate) fn new(access: Access) -> Self {
+        let state = State {
+            directory: Directory::default(),
+            router: Router::default(),
+            judge: Judge::new(access.clone()),
+            streams: 0,
+            draining: false,
+        };
+        Self {
+            access,
+            state: Mutex::new(state),
+            nodes: RwLock::default(),
+            streams: Streams::default(),
+            settled: Notify::new(),
+            arrived: Notify::new(),
+        }
+    }
+
     /// Takes a node in, welcomes it and tells the others.
     pub(crate) fn join(&self, name: String, offers: Vec<Offer>, link: NodeLink) -> Result<Member, Refused> {
         let mut state = self.lock();
         if state.draining {
             return Err(Refused::Stopping);
+        }
+        directory::check_names(&name, &offers)?;
+        let (_, callbacks) = self.allowed(&name, offers.clone());
+        if !callbacks.is_empty() {
+            return Err(Refused::NotAllowed { name, callbacks });
         }
         let member = state.directory.join(name, offers)?;
         self.streams.end_of_others(&member.name, link.instance);
@@ -137,17 +165,29 @@ impl Hub {
     /// Takes a node out and tells the others.
     pub(crate) fn leave(&self, node: NodeId, reason: &str) {
         let mut state = self.lock();
-        let State { directory, router, draining, .. } = &mut *state;
+        let State { directory, router, judge, draining, .. } = &mut *state;
+        judge.forget(directory, node);
         directory.leave(node);
         self.nodes.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
-        router.lose(node, &Reach { hub: self, directory, draining: *draining });
+        router.lose(node, &Reach { hub: self, directory, judge: RefCell::new(judge), draining: *draining });
         self.tell_all(&ToNode::Left { node, reason: reason.to_owned() });
         self.tell_settled(&state);
     }
 
     /// Takes in further callbacks of a node and tells everybody, the node itself included.
+    /// What the rules do not allow it to offer nobody hears of but the node.
     pub(crate) fn offer(&self, node: NodeId, offers: Vec<Offer>) -> Result<(), Refused> {
         let mut state = self.lock();
+        directory::check_callbacks(&offers)?;
+        let name = state.directory.name(node).unwrap_or_default().to_owned();
+        let (offers, callbacks) = self.allowed(&name, offers);
+        if !callbacks.is_empty() {
+            let refused = Refused::NotAllowed { name, callbacks: callbacks.clone() };
+            tracing::warn!(node, reason = %refused, "refused callbacks");
+            if let Some(link) = self.link(node) {
+                link.tell(ToNode::OffersRefused { callbacks, reason: refused.to_string() });
+            }
+        }
         let offers = state.directory.offer(node, offers)?;
         // Under the lock, so that everybody hears of joins, offers and departures in one order.
         self.tell_all(&ToNode::Offered { node, offers });
@@ -158,21 +198,30 @@ impl Hub {
     /// Takes the frames that came from a node together.
     pub(crate) fn handle(&self, from: NodeId, mut frames: Drain<'_, Frame>) -> Result<(), Malformed> {
         let mut state = self.lock();
-        let State { directory, router, draining, .. } = &mut *state;
-        let nodes = Reach { hub: self, directory, draining: *draining };
+        let State { directory, router, judge, draining, .. } = &mut *state;
+        let nodes = Reach { hub: self, directory, judge: RefCell::new(judge), draining: *draining };
         frames.try_for_each(|frame| router.handle(from, frame, &nodes))?;
         self.tell_settled(&state);
         Ok(())
     }
 
-    /// The way to a node for a stream of this callback, and whether it has to have all items; or why there is none.
-    pub(crate) fn receiver(&self, node: NodeId, callback: CallbackId) -> Result<(NodeLink, bool), Failure> {
-        let state = self.lock();
+    /// The way from a producer to a node for a stream of this callback, and whether it has to have all items; or why there is none.
+    pub(crate) fn receiver(
+        &self,
+        producer: &Producer,
+        node: NodeId,
+        callback: CallbackId,
+    ) -> Result<(NodeLink, bool), Failure> {
+        let mut state = self.lock();
         if state.draining {
             return Err(Failure::Stopping);
         }
         match state.directory.offers(node, callback) {
             Some(true) => {
+                let State { directory, judge, .. } = &mut *state;
+                if let Some(failure) = judge.forbids_stream(directory, producer, node, callback) {
+                    return Err(failure);
+                }
                 let lossless = state.directory.is_lossless(node, callback);
                 self.link(node).map(|link| (link, lossless)).ok_or(Failure::NoNode)
             }
@@ -204,8 +253,8 @@ impl Hub {
     }
 
     /// Waits until a node of this name offers this callback, over another connection than the `lost` one, of which it need not be
-    /// known yet that it is: the way to it, and the callback's number. Cancel safe.
-    pub(crate) async fn wait_for(&self, node: &str, callback: &str, lost: Option<&NodeLink>) -> (NodeLink, CallbackId) {
+    /// known yet that it is: its number and the callback's. Cancel safe.
+    pub(crate) async fn wait_for(&self, node: &str, callback: &str, lost: Option<&NodeLink>) -> (NodeId, CallbackId) {
         loop {
             let arrived = self.arrived.notified();
             let offered = self.lock().directory.offered(node, callback);
@@ -213,10 +262,53 @@ impl Hub {
                 && let Some(link) = self.link(node)
                 && lost.is_none_or(|lost| !lost.is_same(&link))
             {
-                return (link, callback);
+                return (node, callback);
             }
             arrived.await;
         }
+    }
+
+    /// Why the rules do not let a node do this with a callback of another, if they do not.
+    pub(crate) fn forbids(&self, caller: NodeId, right: Right, node: NodeId, callback: CallbackId) -> Option<Failure> {
+        let mut state = self.lock();
+        let State { directory, judge, .. } = &mut *state;
+        judge.forbids(directory, caller, right, node, callback)
+    }
+
+    /// Why the rules do not let a node send a stream to another, if they do not.
+    pub(crate) fn forbids_stream(&self, producer: &Producer, node: NodeId, callback: CallbackId) -> Option<Failure> {
+        let mut state = self.lock();
+        let State { directory, judge, .. } = &mut *state;
+        judge.forbids_stream(directory, producer, node, callback)
+    }
+
+    /// Tells of each change of the rules from now on.
+    pub(crate) fn rule_changes(&self) -> watch::Receiver<u64> {
+        self.access.changes()
+    }
+
+    /// Logs who offers what no rule allows any more: the offers stay known, and are refused to whoever asks for them.
+    pub(crate) fn log_forbidden_offers(&self) {
+        for member in self.lock().directory.members() {
+            let offers = member.offers.into_iter().map(|offered| offered.offer).collect();
+            let (_, callbacks) = self.allowed(&member.name, offers);
+            if !callbacks.is_empty() {
+                let callbacks = directory::some_of(&callbacks);
+                tracing::warn!(
+                    node = member.name,
+                    callbacks,
+                    "offers what no rule allows any more: calls to it are refused"
+                );
+            }
+        }
+    }
+
+    /// What a node may offer, and the names of what it may not.
+    fn allowed(&self, node: &str, offers: Vec<Offer>) -> (Vec<Offer>, Vec<String>) {
+        let rules = self.access.rules();
+        let (allowed, refused): (Vec<_>, Vec<_>) =
+            offers.into_iter().partition(|offer| rules.allow(node, Right::Offer, &offer.name));
+        (allowed, refused.into_iter().map(|offer| offer.name).collect())
     }
 
     /// The way to the node of this name.
@@ -292,11 +384,12 @@ impl Hub {
 struct Reach<'a> {
     hub: &'a Hub,
     directory: &'a Directory,
+    judge: RefCell<&'a mut Judge>,
     draining: bool,
 }
 
 impl Nodes for Reach<'_> {
-    fn refuses(&self, node: NodeId, callback: CallbackId) -> Option<Failure> {
+    fn refuses(&self, caller: NodeId, node: NodeId, callback: CallbackId) -> Option<Failure> {
         if self.draining {
             return Some(Failure::Stopping);
         }
@@ -304,6 +397,10 @@ impl Nodes for Reach<'_> {
             None => Some(Failure::NoNode),
             Some(false) => Some(Failure::NoCallback),
             Some(true) => {
+                let forbidden = self.judge.borrow_mut().forbids(self.directory, caller, Right::Call, node, callback);
+                if forbidden.is_some() {
+                    return forbidden;
+                }
                 let nodes = self.hub.nodes.read().unwrap_or_else(PoisonError::into_inner);
                 match nodes.get(&node) {
                     None => Some(Failure::NoNode),

@@ -6,24 +6,41 @@
 //! - [`Controller`] runs one in this process, on a thread of its own.
 //! - [`serve`] runs one in the current task over any transport, for tests.
 
+mod access;
+mod config_file;
 mod directory;
 mod fanout;
 mod hub;
+mod judge;
+mod refusals;
 mod router;
+mod rules;
 mod session;
+mod settings;
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
+    path::PathBuf,
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use daffi_core::transport::{Identity, JoinToken, Listener, StateDir, StateError, quic};
+use daffi_core::transport::{
+    CertificateError, JoinToken, Listener, StateDir, StateError,
+    quic::{self, ControllerCertificates, ListenerSettings},
+};
 use tokio::sync::watch;
 
-pub use self::session::serve;
+use self::settings::{Settings, Source};
+
+pub use self::{
+    access::Access,
+    config_file::{CertificateFiles, ConfigFile, ConfigFileError},
+    rules::{Globs, InvalidGlob, Rule, Rules},
+    session::serve,
+};
 
 pub use daffi_core::transport::DEFAULT_PORT;
 
@@ -39,6 +56,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where its key, certificate and join token are kept. `None` keeps them in memory: they are new at each start.
     pub state: Option<StateDir>,
+    /// The config file, which adds to what is said here. It is read again when the controller reloads.
+    pub file: Option<PathBuf>,
+    /// The certificates that it shows and asks for. What is said here counts more than what the config file says.
+    pub certificates: CertificateFiles,
+    /// What nodes may do, beside the rules in the config file. Without any rule that is everything.
+    pub rules: Rules,
 }
 
 impl Config {
@@ -49,12 +72,12 @@ impl Config {
     /// [`StateError::NoHome`].
     pub fn of_user() -> Result<Self, StateError> {
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
-        Ok(Self { listen, state: Some(StateDir::of_user()?) })
+        Ok(Self::ephemeral(listen).with_state(StateDir::of_user()?))
     }
 
     /// Listens at this address, with a key and token that live as long as the controller.
-    pub const fn ephemeral(listen: SocketAddr) -> Self {
-        Self { listen, state: None }
+    pub fn ephemeral(listen: SocketAddr) -> Self {
+        Self { listen, state: None, file: None, certificates: CertificateFiles::default(), rules: Rules::default() }
     }
 
     /// The same with its key and token in this directory.
@@ -63,9 +86,30 @@ impl Config {
         self.state = Some(state);
         self
     }
+
+    /// The same with what this config file adds.
+    #[must_use]
+    pub fn with_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
+        self
+    }
+
+    /// The same with these certificates.
+    #[must_use]
+    pub fn with_certificates(mut self, certificates: CertificateFiles) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
+    /// The same with these rules.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
 }
 
-/// A controller could not start.
+/// A controller could not start, or not reload.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -75,6 +119,34 @@ pub enum StartError {
     /// Its key could not be made.
     #[error(transparent)]
     Identity(#[from] daffi_core::transport::IdentityError),
+    /// The config file cannot be used.
+    #[error(transparent)]
+    ConfigFile(#[from] ConfigFileError),
+    /// A certificate cannot be read.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// No node would take its certificate for a controller's.
+    #[error(
+        "no node would take {path} for a controller's certificate: {reason}; it needs the name controller.daffi, to be valid now, and its \
+         authority in the same file or as the `ca`; `daffi-controller cert controller` makes one"
+    )]
+    Unfit {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no state directory in which tokens could change.
+    #[error("the controller has no state directory: its token lives as long as it does, and cannot be changed")]
+    NoState,
+    /// Nodes are to have certificates, and no authority is given.
+    #[error(
+        "nodes must have certificates, and there is no authority that could vouch for them: give its file as the `ca`"
+    )]
+    NoAuthority,
+    /// The certificates cannot be used by TLS.
+    #[error("the certificates cannot be used: {0}")]
+    Tls(io::Error),
     /// The address cannot be listened on.
     #[error("could not listen on {address}: {source}{}", hint(.source))]
     Listen {
@@ -115,18 +187,23 @@ pub fn listen_address(host: &str, port: u16) -> Result<SocketAddr, StartError> {
     addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| error("the name has no address".into()))
 }
 
-fn bind(address: SocketAddr, identity: &Identity) -> Result<(Listener, SocketAddr), StartError> {
+fn bind(
+    address: SocketAddr,
+    certificates: &ControllerCertificates,
+) -> Result<(quic::Listener, SocketAddr), StartError> {
     let listen_error = |source| StartError::Listen { address, source };
-    let listener = quic::Listener::bind(address, identity).map_err(listen_error)?;
+    let listener = quic::Listener::bind_with(address, certificates).map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
-    Ok((Listener::Quic(listener), address))
+    Ok((listener, address))
 }
 
 /// A running controller. Dropping it stops it without grace.
 #[derive(Debug)]
 pub struct Controller {
     address: SocketAddr,
-    token: JoinToken,
+    source: Source,
+    access: Access,
+    listener: ListenerSettings,
     stop: watch::Sender<Option<Duration>>,
     stopped: watch::Receiver<bool>,
 }
@@ -139,18 +216,13 @@ impl Controller {
     ///
     /// [`StartError`].
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let (identity, token) = match &config.state {
-            Some(state) => state.controller()?,
-            None => {
-                let identity = Identity::generate()?;
-                let token = JoinToken::generate(identity.fingerprint());
-                (identity, token)
-            }
-        };
+        let source = Source::new(config.clone())?;
+        let Settings { certificates, tokens, rules } = source.load()?;
+        let access = Access::new(tokens, rules);
         let (stop, stop_asked) = watch::channel(None);
         let (set_stopped, stopped) = watch::channel(false);
         let (started, start) = mpsc::channel();
-        let (listen, served) = (config.listen, token.clone());
+        let (listen, served) = (config.listen, access.clone());
         // The runtime is made and dropped on its thread: elsewhere it might be within another runtime, which forbids that.
         thread::Builder::new()
             .name("daffi-controller".into())
@@ -160,10 +232,10 @@ impl Controller {
                     Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
                 };
                 runtime.block_on(async {
-                    match bind(listen, &identity) {
+                    match bind(listen, &certificates) {
                         Ok((listener, address)) => {
-                            let _ = started.send(Ok(address));
-                            serve(listener, served, stop_asked).await;
+                            let _ = started.send(Ok((address, listener.settings())));
+                            serve(Listener::Quic(listener), served, stop_asked).await;
                         }
                         Err(error) => drop(started.send(Err(error))),
                     }
@@ -174,9 +246,9 @@ impl Controller {
             })
             .map_err(StartError::Thread)?;
         // The thread answers in any case.
-        let address = start.recv().map_err(|_| StartError::Thread(io::ErrorKind::Other.into()))??;
+        let (address, listener) = start.recv().map_err(|_| StartError::Thread(io::ErrorKind::Other.into()))??;
         tracing::info!(%address, "controller listens");
-        Ok(Self { address, token, stop, stopped })
+        Ok(Self { address, source, access, listener, stop, stopped })
     }
 
     /// Where it listens.
@@ -184,9 +256,27 @@ impl Controller {
         self.address
     }
 
-    /// What lets nodes join it.
-    pub const fn token(&self) -> &JoinToken {
-        &self.token
+    /// What lets nodes join it. After a rotation and a [`reload`](Self::reload) it is another one.
+    pub fn token(&self) -> JoinToken {
+        self.access.token()
+    }
+
+    /// Reads the config file, the tokens and the certificates again. What they say holds once this returns:
+    /// - rules hold for every call and offer from then on, and end streams under way that they do not allow; calls that are under way
+    ///   may finish. A node that offers what it may not offer any more stays: its offer stays known, and whoever asks for it is refused.
+    /// - tokens and certificates hold for nodes that join from then on.
+    ///
+    /// It may block for as long as it takes to read the files.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], for a mistake in any of them; then all stays as it was.
+    pub fn reload(&self) -> Result<(), StartError> {
+        let Settings { certificates, tokens, rules } = self.source.load()?;
+        self.listener.replace(&certificates).map_err(StartError::Tls)?;
+        self.access.replace(tokens, rules);
+        tracing::info!("read the config file, tokens and certificates again");
+        Ok(())
     }
 
     /// Stops it: from now on nodes are refused and no calls and streams begin; those under way may finish within `grace`; then

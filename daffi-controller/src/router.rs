@@ -42,8 +42,8 @@ const TAG_BITS: u32 = 20;
 
 /// What the router asks about nodes, and what it tells them.
 pub(crate) trait Nodes {
-    /// Why a call of this callback cannot go to this node, if it cannot.
-    fn refuses(&self, node: NodeId, callback: CallbackId) -> Option<Failure>;
+    /// Why a call of this callback cannot go from the one node to the other, if it cannot.
+    fn refuses(&self, caller: NodeId, node: NodeId, callback: CallbackId) -> Option<Failure>;
     /// Sends a frame to a node; one that is gone is no error.
     fn deliver(&self, node: NodeId, head: &Head, payload: &[u8]);
 }
@@ -122,7 +122,7 @@ impl Router {
         }
         let mut keys = Vec::with_capacity(targets.len());
         for callee in targets {
-            if let Some(failure) = nodes.refuses(*callee, ask.callback) {
+            if let Some(failure) = nodes.refuses(caller, *callee, ask.callback) {
                 fail(caller, call, *callee, &failure, nodes);
                 continue;
             }
@@ -215,7 +215,7 @@ mod tests {
     struct Recorder(RefCell<Vec<(NodeId, Head)>>);
 
     impl Nodes for Recorder {
-        fn refuses(&self, node: NodeId, _: CallbackId) -> Option<Failure> {
+        fn refuses(&self, _: NodeId, node: NodeId, _: CallbackId) -> Option<Failure> {
             match node {
                 1..=3 => None,
                 4 => Some(Failure::NoCallback),

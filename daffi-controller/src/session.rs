@@ -5,9 +5,7 @@ use std::{sync::Arc, time::Duration, vec::Drain};
 use bytes::Bytes;
 use daffi_core::{
     link::{FrameSender, LinkError, Reader, receive_frames},
-    transport::{
-        CloseCode, Connection, ConnectionLost, Incoming, JoinToken, Listener, Priority, SendStream, StreamLost,
-    },
+    transport::{CloseCode, Connection, ConnectionLost, Incoming, Listener, Priority, SendStream, StreamLost},
     wire::{
         Malformed, NodeId, StreamKind,
         control::{ToController, ToNode},
@@ -22,7 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    directory::Refused,
+    access::Access,
+    directory::{Refused, some_of},
     fanout,
     hub::{Hub, NodeLink, Producer},
 };
@@ -34,21 +33,23 @@ const PROBE: Duration = Duration::from_millis(500);
 /// How long a closed connection lingers, so that the peer learns why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Runs a controller on this listener until `stop` holds a grace: from then on it refuses nodes and new work, waits at most
+/// Runs a controller on this listener, with this token or access, until `stop` holds a grace: from then on it refuses nodes and new work, waits at most
 /// that long for what runs, and closes every connection.
-pub async fn serve(mut listener: Listener, token: JoinToken, mut stop: watch::Receiver<Option<Duration>>) {
-    let hub = Arc::new(Hub::default());
-    let token = Arc::new(token);
+pub async fn serve(mut listener: Listener, access: impl Into<Access>, mut stop: watch::Receiver<Option<Duration>>) {
+    let access = access.into();
+    let hub = Arc::new(Hub::new(access.clone()));
+    let mut changes = access.changes();
     let mut sessions = JoinSet::new();
     let grace = loop {
         tokio::select! {
             incoming = listener.accept() => match incoming {
                 Some(incoming) => {
-                    sessions.spawn(admit(incoming, hub.clone(), token.clone()));
+                    sessions.spawn(admit(incoming, hub.clone(), access.clone()));
                 }
                 None => break Duration::ZERO,
             },
             Some(_) = sessions.join_next() => {}
+            Ok(()) = changes.changed() => hub.log_forbidden_offers(),
             stop = stop.wait_for(Option::is_some) => break stop.ok().and_then(|grace| *grace).unwrap_or_default(),
         }
     };
@@ -56,7 +57,7 @@ pub async fn serve(mut listener: Listener, token: JoinToken, mut stop: watch::Re
     // Whoever comes now is told that it is too late.
     let turn_away = async {
         while let Some(incoming) = listener.accept().await {
-            sessions.spawn(admit(incoming, hub.clone(), token.clone()));
+            sessions.spawn(admit(incoming, hub.clone(), access.clone()));
         }
     };
     let finished = tokio::select! {
@@ -80,6 +81,11 @@ enum Rejected {
     Version { ours: u16, theirs: u16 },
     #[error("the join token is not this controller's: give the node the one that `daffi-controller token` prints")]
     Token,
+    #[error(
+        "the certificate that the node has shown names {}, and not {node:?}: give it one of its own, as \
+         `daffi-controller cert node NAME` makes it", some_of(.names)
+    )]
+    Certificate { node: String, names: Vec<String> },
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error("no valid hello within {} s", limits::HANDSHAKE.as_secs())]
@@ -93,6 +99,8 @@ impl Rejected {
         match self {
             Self::Version { .. } => CloseCode::Version,
             Self::Token => CloseCode::Token,
+            Self::Certificate { .. } => CloseCode::Certificate,
+            Self::Refused(Refused::NotAllowed { .. }) => CloseCode::NotAllowed,
             Self::Refused(Refused::NameTaken(_)) => CloseCode::NameTaken,
             Self::Refused(Refused::NodeName { .. } | Refused::CallbackName { .. }) => CloseCode::InvalidName,
             Self::Refused(Refused::TooManyCallbacks) => CloseCode::Limit,
@@ -103,13 +111,14 @@ impl Rejected {
     }
 }
 
-async fn admit(incoming: Incoming, hub: Arc<Hub>, token: Arc<JoinToken>) {
+async fn admit(incoming: Incoming, hub: Arc<Hub>, access: Access) {
+    let peer = incoming.peer();
     let connection = match incoming.establish().await {
         Ok(connection) => connection,
-        Err(lost) => return tracing::warn!(%lost, "a connection was not established"),
+        Err(lost) => return tracing::warn!(%peer, %lost, "a connection was not established"),
     };
     let peer = connection.peer();
-    let joining = join(&connection, &hub, &token);
+    let joining = join(&connection, &hub, &access);
     let joined = timeout(limits::HANDSHAKE, joining).await.unwrap_or(Err(Rejected::Silent));
     let session = match joined {
         Ok(session) => session,
@@ -135,7 +144,7 @@ struct Session {
     lane: daffi_core::link::LaneWriter,
 }
 
-async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<Session, Rejected> {
+async fn join(connection: &Connection, hub: &Hub, access: &Access) -> Result<Session, Rejected> {
     let (mut send, receive) = connection.accept_bi().await.map_err(LinkError::from)?;
     send.set_priority(Priority::Control);
     let mut receive = Reader::new(receive);
@@ -151,7 +160,7 @@ async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<S
         return Err(Rejected::Version { ours: preamble::VERSION, theirs: version });
     }
     let secret: [u8; preamble::SECRET] = receive.bytes().await?;
-    if !token.admits(&secret) {
+    if !access.admits(&secret) {
         return Err(Rejected::Token);
     }
     let hello = receive.message().await?;
@@ -159,6 +168,12 @@ async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<S
         return Err(LinkError::from(Malformed("the first message is not a hello")).into());
     };
     tracing::debug!(name, software, offers = offers.len(), "hello");
+    // Before the name is looked at: a node that has a certificate may not so much as ask for another's.
+    if let Some(certificate) = connection.peer_certificate()
+        && !certificate.names(&name)
+    {
+        return Err(Rejected::Certificate { node: name, names: certificate.all_names() });
+    }
 
     let (frames, lane) = FrameSender::new();
     let (link, messages) = NodeLink::new(connection.clone(), frames, &name, instance);

@@ -1,6 +1,9 @@
 //! The `daffi-controller` program as its users meet it: started as a process, stopped by signals.
 #![cfg(unix)]
 
+#[path = "binary/access.rs"]
+mod access;
+
 use std::{
     ffi::OsStr,
     fs,
@@ -29,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn command(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daffi-controller"));
-    for name in ["DAFFI_HOST", "DAFFI_PORT", "DAFFI_GRACE", "DAFFI_LOG", "DAFFI_TOKEN", "DAFFI_TOKEN_FILE"] {
-        command.env_remove(name);
+    for name in ["HOST", "PORT", "CONFIG", "GRACE", "LOG", "TOKEN", "TOKEN_FILE"] {
+        command.env_remove(format!("DAFFI_{name}"));
     }
     command.env("DAFFI_STATE_DIR", state).stdin(Stdio::null()).kill_on_drop(true);
     command
@@ -89,7 +92,7 @@ async fn help_names_every_environment_variable() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(dir.path(), ["--help"]).await;
     assert!(output.status.success());
-    for name in ["HOST", "PORT", "STATE_DIR", "GRACE", "LOG", "TOKEN", "TOKEN_FILE"] {
+    for name in ["HOST", "PORT", "STATE_DIR", "CONFIG", "GRACE", "LOG", "TOKEN", "TOKEN_FILE", "CERT", "KEY", "CA"] {
         let name = format!("DAFFI_{name}");
         assert!(text(&output.stdout).contains(&name), "{name}");
     }

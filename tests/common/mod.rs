@@ -26,6 +26,23 @@ impl Controller {
         Self { global, state }
     }
 
+    /// Starts it with this config file.
+    pub(crate) async fn configured(config: &str) -> Self {
+        let state = tempfile::tempdir().expect("a directory for the controller's secrets");
+        let path = state.path().join("daffi.toml");
+        std::fs::write(&path, config).expect("the config file can be written");
+        let builder = Global::builder().init_node(false).init_controller(true).host("127.0.0.1").port(0);
+        let builder = builder.state_dir(state.path()).config_file(path);
+        let global = builder.start().await.expect("the controller starts");
+        Self { global, state }
+    }
+
+    /// Gives it another config file, and has it read that.
+    pub(crate) fn reconfigure(&self, config: &str) -> Result<(), daffi::StartError> {
+        std::fs::write(self.state.path().join("daffi.toml"), config).expect("the config file can be written");
+        self.global.reload_controller()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.global.controller_address().expect("it runs a controller")

@@ -77,6 +77,31 @@ fn callbacks_know_whom_they_answer() {
 }
 
 #[test]
+fn rules_say_who_may_do_what() {
+    run(async {
+        let system = System::new();
+        let mut service = system.start("vault_service", &[]);
+        service.says("the vault is open").await;
+        let refused = |who: &str, what: &str| {
+            format!(
+                "node {who:?} may not call {what:?} of node \"vault\": no rule of the controller allows {who:?} to call it; whoever keeps \
+                 its rules can add one"
+            )
+        };
+        for (name, expected) in [
+            ("clerk-1", ["pays in 5: 5".into(), "sees: 5".into(), refused("clerk-1", "empty")]),
+            ("guest", ["deposit", "balance", "empty"].map(|what| refused("guest", what))),
+            ("director", ["pays in 5: 10".into(), "sees: 10".into(), "takes: 10".into()]),
+        ] {
+            assert_eq!(system.start("vault_client", &["--name", name]).ends_well().await, expected, "{name}");
+        }
+        service.says("director empties the vault").await;
+        service.signal("-INT").await;
+        assert!(service.ends_well().await.is_empty());
+    });
+}
+
+#[test]
 fn every_modifier_can_be_waited_for() {
     run(async {
         let system = System::new();

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use daffi_core::wire::{
     CallId, Malformed, NodeId,
     batch::Batch,
-    failure::Failure,
+    failure::{Failure, Right},
     item_stream::{Awaited, Mark, Newcomers, ReceiverEnd, ReceiverId, Resumed, StreamOffer, StreamRequest},
     limits::MAX_TARGETS,
 };
@@ -25,8 +25,7 @@ pub(super) struct Entrance {
     request: StreamRequest,
     /// The callback's name: its number may change with the controller.
     callback: String,
-    node: NodeId,
-    producer: String,
+    producer: Producer,
     /// How many receivers the producer has named.
     named: ReceiverId,
     /// Their tasks.
@@ -47,16 +46,27 @@ impl Entrance {
             Some(resumed) => resumed.callback.clone(),
             None => hub.callback_name(request.callback).unwrap_or_default(),
         };
-        let (node, producer) = (producer.node, producer.name.clone());
-        Self { hub, fanout, request, callback, node, producer, named: 0, receivers: JoinSet::new() }
+        let producer = producer.clone();
+        Self { hub, fanout, request, callback, producer, named: 0, receivers: JoinSet::new() }
     }
 
     pub(super) const fn fanout(&self) -> &Arc<Fanout> {
         &self.fanout
     }
 
-    pub(super) fn producer(&self) -> &str {
+    pub(super) const fn producer(&self) -> &Producer {
         &self.producer
+    }
+
+    /// Why the rules do not let a receiver have the stream, if they do not.
+    pub(super) fn forbids(&self) -> impl Fn(NodeId) -> Option<Failure> + use<> {
+        let (hub, producer) = (self.hub.clone(), self.producer.clone());
+        let StreamRequest { callback, answers, .. } = self.request;
+        move |node| match answers {
+            // It belongs to the call of the one who takes it.
+            Some(_) => hub.forbids(node, Right::Call, producer.node, callback),
+            None => hub.forbids_stream(&producer, node, callback),
+        }
     }
 
     /// For how long a receiver may finish nothing; for ever, if it takes the results of a call.
@@ -78,7 +88,7 @@ impl Entrance {
         resumed: &Resumed,
         ended: &[ReceiverEnd],
     ) -> Result<(), Malformed> {
-        self.node = producer.node;
+        self.producer = producer.clone();
         // Whether somebody may have had items that are not there any more.
         let begun = resumed.from != Mark::default();
         for awaited in &resumed.receivers {
@@ -111,7 +121,7 @@ impl Entrance {
         match self.find(node) {
             Ok(found) => {
                 let keep = self.keep(found.lossless);
-                let place = self.fanout.enter(number, keep, late)?;
+                let place = self.fanout.enter(number, node, keep, late)?;
                 let name = found.link.name.to_string();
                 self.seat(place, name, Some(found), keep, late, false);
                 Ok(())
@@ -147,18 +157,19 @@ impl Entrance {
         let answers = found.as_ref().and_then(|found| found.answers);
         let offer = StreamOffer {
             callback,
-            producer: self.node,
+            producer: self.producer.node,
             stall_millis,
             trace,
             answers,
             paced: keep.is_some(),
             late,
-            name: self.producer.clone(),
+            name: self.producer.name.clone(),
             stream,
             resumed: found.is_none(),
             begun,
         };
-        let seat = Seat { node, callback: self.callback.clone(), link: found.map(|found| found.link), offer };
+        let (callback, producer) = (self.callback.clone(), self.producer.clone());
+        let seat = Seat { node, callback, producer, link: found.map(|found| found.link), offer };
         self.receivers.spawn(serve(self.fanout.clone(), self.hub.clone(), place, seat));
     }
 
@@ -166,11 +177,16 @@ impl Entrance {
     fn find(&self, node: NodeId) -> Result<Found, Failure> {
         match self.request.answers {
             Some(call) => {
-                let (link, call) = self.hub.answer_by_stream(self.node, call, node)?;
+                let (producer, callback) = (self.producer.node, self.request.callback);
+                // The rules may have changed since the call went out.
+                if let Some(failure) = self.hub.forbids(node, Right::Call, producer, callback) {
+                    return Err(failure);
+                }
+                let (link, call) = self.hub.answer_by_stream(producer, call, node)?;
                 Ok(Found { link, answers: Some(call), lossless: true })
             }
             None => {
-                let (link, lossless) = self.hub.receiver(node, self.request.callback)?;
+                let (link, lossless) = self.hub.receiver(&self.producer, node, self.request.callback)?;
                 Ok(Found { link, answers: None, lossless })
             }
         }

@@ -2,16 +2,14 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use bytes::Bytes;
+use daffi_core::transport::GiveUp;
 use daffi_core::wire::{
-    Malformed,
+    Malformed, NodeId,
     batch::Batch,
     credit::Credit,
     item_stream::{Mark, ReceiverEnd, ReceiverId, Standing},
@@ -26,6 +24,8 @@ use super::state::{After, WINDOW};
 
 pub(super) struct Receiver {
     pub(super) number: ReceiverId,
+    /// Its node, the last that is known; nothing of one that has yet to come.
+    pub(super) node: Option<NodeId>,
     pub(super) presence: Presence,
     /// Up to here the stream has come by this one: what is before is in its queue, or was, or is not for it.
     pub(super) passed: Position,
@@ -58,17 +58,18 @@ pub(super) enum Presence {
 #[derive(Debug, Default)]
 pub(super) struct Over {
     pub(super) token: CancellationToken,
-    stalled: AtomicBool,
+    why: OnceLock<GiveUp>,
 }
 
 impl Over {
-    /// Whether it was taken off the stream because it finished nothing.
-    pub(super) fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Relaxed)
+    /// Why it was taken off the stream, if it was.
+    pub(super) fn why(&self) -> Option<GiveUp> {
+        self.why.get().copied()
     }
 
-    pub(super) fn set_stalled(&self) {
-        self.stalled.store(true, Ordering::Relaxed);
+    /// It is to be taken off the stream. Only the first reason counts.
+    pub(super) fn set(&self, why: GiveUp) {
+        let _ = self.why.set(why);
     }
 }
 
@@ -88,6 +89,7 @@ impl Receiver {
     pub(super) fn new(number: ReceiverId, keep: Option<NonZeroU32>) -> Self {
         Self {
             number,
+            node: None,
             presence: Presence::Here,
             passed: Position::default(),
             keep,

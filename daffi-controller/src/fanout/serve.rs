@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use daffi_core::{
     link::{LinkError, Reader},
-    transport::{CloseCode, GiveUp, Priority, SendStream, StreamLost},
+    transport::{CloseCode, Priority, SendStream, StreamLost},
     wire::{
         Malformed, StreamKind,
         failure::Failure,
@@ -18,7 +18,7 @@ use super::{
     receiver::{Over, Place},
     state::{After, Fanout},
 };
-use crate::hub::{Hub, NodeLink};
+use crate::hub::{Hub, NodeLink, Producer};
 
 /// How many pieces, and how many bytes, are written to a receiver at a time: little enough that a slow path shows progress.
 const GROUP: usize = 64;
@@ -29,6 +29,8 @@ pub(super) struct Seat {
     /// Its node's name, and the callback's: the numbers may change.
     pub(super) node: String,
     pub(super) callback: String,
+    /// Who sends the stream.
+    pub(super) producer: Producer,
     /// The way to it; nothing to one that has to come back first.
     pub(super) link: Option<NodeLink>,
     pub(super) offer: StreamOffer,
@@ -43,9 +45,13 @@ pub(super) async fn serve(fanout: Arc<Fanout>, hub: Arc<Hub>, place: Place, mut 
             let link = match seat.link.take() {
                 Some(link) => link,
                 None => {
-                    let (link, callback) = hub.wait_for(&seat.node, &seat.callback, broken.as_ref()).await;
+                    let (node, callback) = hub.wait_for(&seat.node, &seat.callback, broken.as_ref()).await;
+                    fanout.meet(place.number, node);
                     (seat.offer.callback, seat.offer.resumed) = (callback, true);
-                    link
+                    match hub.receiver(&seat.producer, node, callback) {
+                        Ok((link, _)) => link,
+                        Err(failure) => return fanout.fail(place.number, failure),
+                    }
                 }
             };
             let lost = match hop(&fanout, &place, &link, &mut seat.offer).await {
@@ -83,9 +89,9 @@ struct Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
-        if self.over.is_stalled() {
-            self.send.reset(GiveUp::Stalled);
-            self.reader.stop(GiveUp::Stalled);
+        if let Some(why) = self.over.why() {
+            self.send.reset(why);
+            self.reader.stop(why);
         }
     }
 }

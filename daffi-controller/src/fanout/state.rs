@@ -7,8 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use daffi_core::transport::GiveUp;
 use daffi_core::wire::{
-    Malformed,
+    Malformed, NodeId,
     batch::{Batch, Carries, Header},
     credit::Credit,
     failure::Failure,
@@ -89,9 +90,16 @@ impl Fanout {
     /// # Errors
     ///
     /// [`Malformed`] if there are too many, if it is there already, or if the producer made that batch wrongly.
-    pub(super) fn enter(&self, number: ReceiverId, keep: Option<NonZeroU32>, late: bool) -> Result<Place, Malformed> {
+    pub(super) fn enter(
+        &self,
+        number: ReceiverId,
+        node: NodeId,
+        keep: Option<NonZeroU32>,
+        late: bool,
+    ) -> Result<Place, Malformed> {
         let mut state = self.lock();
         let mut receiver = Receiver::new(number, keep);
+        receiver.node = Some(node);
         if late {
             state.begin_late(&mut receiver)?;
         }
@@ -226,6 +234,13 @@ impl Fanout {
         }
     }
 
+    /// A receiver's node is back.
+    pub(super) fn meet(&self, number: ReceiverId, node: NodeId) {
+        if let Some(receiver) = self.lock().find(number) {
+            receiver.node = Some(node);
+        }
+    }
+
     /// A receiver is back, and goes on from where it stands.
     ///
     /// # Errors
@@ -310,7 +325,7 @@ impl Fanout {
             if receiver.is_lost(now, stall.min(limits::RESUME)) {
                 lost.push(receiver.number);
             } else if receiver.is_stalled(now, stall) {
-                receiver.over.set_stalled();
+                receiver.over.set(GiveUp::Stalled);
                 stalled.push(receiver.number);
             }
         }
@@ -319,6 +334,18 @@ impl Fanout {
         lost.iter().for_each(|number| self.fail(*number, Failure::NodeLost));
         stalled.append(&mut lost);
         stalled
+    }
+
+    /// Takes receivers off the stream for whom `forbids` has a reason.
+    pub(super) fn judge(&self, forbids: impl Fn(NodeId) -> Option<Failure>) {
+        let known = |receiver: &Receiver| Some((receiver.number, receiver.node?, receiver.over.clone()));
+        let receivers: Vec<_> = self.lock().receivers.iter().filter_map(known).collect();
+        for (number, node, over) in receivers {
+            if let Some(failure) = forbids(node) {
+                over.set(GiveUp::NotAllowed);
+                self.fail(number, failure);
+            }
+        }
     }
 
     /// Waits until nothing more can come of the stream. Cancel safe, if nobody else waits for the news.

@@ -5,8 +5,11 @@ use std::{fmt, path::PathBuf, time::Duration};
 use serde::{Deserialize, Deserializer};
 
 use crate::{
-    transport::{InvalidToken, StateError},
-    wire::{failure::Failure, name::InvalidName},
+    transport::{CertificateError, CertificateFault, InvalidToken, StateError},
+    wire::{
+        failure::{Failure, Right},
+        name::InvalidName,
+    },
 };
 
 mod shown;
@@ -97,6 +100,22 @@ pub enum CallError<E = Never> {
         stub: Option<String>,
         /// The callback's signature, its node, and where it stands.
         callback: String,
+    },
+    /// The controller's rules do not allow it. The callback did not run.
+    #[error(
+        "node {caller:?} may not {} {callback:?} of node {node:?}: no rule of the controller allows {}; whoever keeps its rules can add \
+         one",
+        asked_for(.right), what_no_rule_allows(.right, .caller, .node)
+    )]
+    NotAllowed {
+        /// The node that asked.
+        caller: String,
+        /// The node that was asked.
+        node: String,
+        /// The callback.
+        callback: String,
+        /// The right that one of them lacks: the caller that to call or stream, or the other one that to offer.
+        right: Right,
     },
     /// The node or the controller is about to stop and begins nothing new.
     #[error("{who} is stopping")]
@@ -234,6 +253,7 @@ impl<E> CallError<E> {
             Failure::NoNode => Self::NoNode { name: node, present: Vec::new() },
             Failure::Busy => Self::Busy { node },
             Failure::Full { running, waiting } => Self::Full { node, running, waiting },
+            Failure::NotAllowed { caller, callback, right } => Self::NotAllowed { caller, node, callback, right },
             Failure::Stopping => Self::Stopping { who: "the controller".into() },
             Failure::NodeStopping => Self::Stopping { who: format!("node {node:?}") },
             Failure::BadArguments { message } => Self::BadArguments { node, message },
@@ -313,6 +333,21 @@ pub enum JoinError {
     /// The controller is not the one that the join token names, or its certificate is not valid.
     #[error(transparent)]
     WrongController(crate::transport::quic::ConnectError),
+    /// The node's own certificate, or that of the authority, cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The controller does not accept the node's certificate, or wants one and got none.
+    #[error("the controller refused this node: {reason}")]
+    CertificateRefused {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The controller's rules do not allow the node to offer one of its callbacks.
+    #[error("the controller refused this node: {reason}")]
+    NotAllowed {
+        /// What the controller said: which callback, and why.
+        reason: String,
+    },
     /// The controller speaks another version of the protocol.
     #[error("the controller refused this node: {reason}")]
     Version {
@@ -356,6 +391,23 @@ pub enum JoinError {
     },
 }
 
+impl JoinError {
+    pub(crate) fn certificate_refused(fault: &CertificateFault) -> Self {
+        let remedy = match fault {
+            CertificateFault::Missing => {
+                "give the node one, by `.certificate(..)` or DAFFI_CERT and DAFFI_KEY; `daffi-controller cert node NAME` makes one"
+            }
+            CertificateFault::Expired => {
+                "issue a new one, with `daffi-controller cert node NAME --force`, or set the clocks"
+            }
+            _ => {
+                "give the node one of the controller's authority, made for nodes: `daffi-controller cert node NAME` makes one"
+            }
+        };
+        Self::CertificateRefused { reason: format!("{fault}; {remedy}") }
+    }
+}
+
 /// The sentence itself: it is what a `main` prints that returns the error.
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -365,6 +417,21 @@ impl fmt::Debug for JoinError {
 
 fn who_offers_not(node: &Option<String>) -> String {
     node.as_ref().map_or_else(|| "no other node offers".into(), |node| format!("node {node:?} does not offer"))
+}
+
+/// What a caller wanted that was refused for the lack of this right.
+fn asked_for(right: &Right) -> String {
+    match right {
+        Right::Offer => "use".into(),
+        right => right.to_string(),
+    }
+}
+
+fn what_no_rule_allows(right: &Right, caller: &str, node: &str) -> String {
+    match right {
+        Right::Offer => format!("{node:?} to offer it"),
+        right => format!("{caller:?} to {right} it"),
+    }
 }
 
 fn who_calls(stub: &Option<String>) -> String {

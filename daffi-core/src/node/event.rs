@@ -43,6 +43,13 @@ pub enum Event {
         /// The callbacks' names.
         callbacks: Vec<String>,
     },
+    /// The controller's rules do not allow callbacks that this node has offered since it joined. The node offers them no more.
+    OffersRefused {
+        /// The callbacks' names.
+        callbacks: Vec<String>,
+        /// Why, in words.
+        reason: String,
+    },
     /// A node has come during a live stream that this node sends, and gets it from here on.
     ReceiverJoined {
         /// The callback that takes the items.
@@ -112,6 +119,8 @@ pub enum StreamEnded {
     Cancelled,
     /// The controller took this node off the stream, because it finished no item for as long as the producer allows.
     Stalled,
+    /// The controller's rules have changed while the stream was under way, and allow it no more.
+    NotAllowed,
     /// The producer's process or its connection is gone.
     ProducerLost,
     /// Another receiver failed, and the caller wanted all or none.

@@ -9,13 +9,14 @@ use super::{
     Handle, Inner, Node, State,
     callback::{Callback, Service},
     context,
+    credentials::{Credentials, TokenSource},
     error::JoinError,
     event,
     pending::Pending,
     period::Schedules,
     registry::{Registry, Served},
     runtime::{Op, Runtimes},
-    session::{self, Target, TokenSource},
+    session::{self, Target},
     stream::Arrivals,
 };
 use crate::{
@@ -34,7 +35,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Builder {
     name: Option<String>,
     target: Target,
-    token: TokenSource,
+    credentials: Credentials,
     callbacks: Option<Served>,
     values: Vec<Served>,
     call_timeout: Duration,
@@ -47,7 +48,7 @@ impl Builder {
         Self {
             name: None,
             target: Target::Quic { host: "localhost".into(), port: DEFAULT_PORT },
-            token: TokenSource::Find,
+            credentials: Credentials::default(),
             callbacks: None,
             values: Vec::new(),
             call_timeout: limits::CALL_TIMEOUT,
@@ -79,7 +80,7 @@ impl Builder {
     /// The join token. Without it, the node looks at `DAFFI_TOKEN`, then at the file that `DAFFI_TOKEN_FILE` names, then at the
     /// state directory of the user, where a local controller leaves it.
     pub fn token(mut self, token: impl AsRef<str>) -> Self {
-        self.token = match token.as_ref().parse::<JoinToken>() {
+        self.credentials.token = match token.as_ref().parse::<JoinToken>() {
             Ok(token) => TokenSource::Given(token),
             Err(source) => TokenSource::Invalid("the token given to the builder".into(), source),
         };
@@ -88,13 +89,28 @@ impl Builder {
 
     /// The state directory of a controller on this machine, where the join token is: instead of the user's.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.token = TokenSource::In(StateDir::at(path));
+        self.credentials.token = TokenSource::In(StateDir::at(path));
         self
     }
 
     /// A file with the join token.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.token = TokenSource::File(path.into());
+        self.credentials.token = TokenSource::File(path.into());
+        self
+    }
+
+    /// The node's certificate and its private key, two PEM files; beside the token, for a controller that asks for one. The
+    /// certificate names the node, and is of an authority that the controller trusts. Without it, the node looks at the files that
+    /// `DAFFI_CERT` and `DAFFI_KEY` name. They are read each time that the node joins.
+    pub fn certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.credentials.certificate = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// A PEM file with the authorities that vouch for controllers: the node then trusts any controller that has a certificate of one of
+    /// them, instead of the one whose fingerprint is in the join token. Without it, the node looks at the file that `DAFFI_CA` names.
+    pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.ca = Some(path.into());
         self
     }
 
@@ -194,7 +210,7 @@ impl Builder {
         });
         let node = Node { inner: inner.clone(), _handle: Some(handle) };
         let (joined, answer) = oneshot::channel();
-        inner.runtimes.io.clone().spawn(session::keep(inner, self.target, self.token, joined));
+        inner.runtimes.io.clone().spawn(session::keep(inner, self.target, self.credentials, joined));
         Ok((node, answer))
     }
 }

@@ -7,6 +7,7 @@ mod choice;
 mod client;
 mod context;
 mod contract;
+mod credentials;
 mod desk;
 mod directory;
 mod dynamic;

@@ -114,6 +114,12 @@ impl Registry {
         Ok(offers)
     }
 
+    /// Takes callbacks out that the controller does not let the node offer.
+    pub(crate) fn forget(&self, names: &[String]) {
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        by_name.retain(|name, _| !names.contains(name));
+    }
+
     /// What the node offers.
     pub(crate) fn offers(&self) -> Vec<Offer> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);

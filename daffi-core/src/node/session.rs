@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsString,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,12 +17,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, State, directory::Directory, error::JoinError, event::Event, invoke, stream::receive};
+use super::{
+    Inner, State,
+    credentials::{Credentials, TokenSource},
+    directory::Directory,
+    error::JoinError,
+    event::Event,
+    invoke,
+    stream::receive,
+};
 use crate::{
     link::{FrameSender, LaneWriter, LinkError, Reader, receive_frames},
     transport::{
-        CloseCode, Connection, ConnectionLost, JoinToken, Priority, SendStream, StateDir, StreamLost, memory,
-        quic::{ConnectError, Connector},
+        CloseCode, Connection, ConnectionLost, JoinToken, Priority, SendStream, StreamLost, memory,
+        quic::{self, ConnectError, Connector},
     },
     wire::{
         CallId, Malformed, NodeId, StreamKind,
@@ -48,18 +55,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) enum Target {
     Quic { host: String, port: u16 },
     Memory { network: memory::Network, controller: String },
-}
-
-/// Where the join token comes from.
-#[derive(Debug, Clone)]
-pub(crate) enum TokenSource {
-    Given(JoinToken),
-    Invalid(String, crate::transport::InvalidToken),
-    File(PathBuf),
-    /// From the environment, else from the user's state directory.
-    Find,
-    /// From the state directory of a controller on this machine.
-    In(StateDir),
 }
 
 /// A connection that has joined.
@@ -131,14 +126,14 @@ impl Link {
 pub(crate) async fn keep(
     inner: Arc<Inner>,
     target: Target,
-    token: TokenSource,
+    credentials: Credentials,
     joined: oneshot::Sender<Result<(), JoinError>>,
 ) {
     let mut joined = Some(joined);
     let ended = loop {
         let patience = if joined.is_some() { Some(inner.connect_timeout) } else { None };
         let session = tokio::select! {
-            session = join(&inner, &target, &token, patience) => session,
+            session = join(&inner, &target, &credentials, patience) => session,
             () = inner.stopping.cancelled() => break Ok(()),
         };
         let mut session = match session {
@@ -193,7 +188,7 @@ pub(crate) async fn keep(
 async fn join(
     inner: &Arc<Inner>,
     target: &Target,
-    token: &TokenSource,
+    credentials: &Credentials,
     patience: Option<Duration>,
 ) -> Result<Session, JoinError> {
     let began = Instant::now();
@@ -201,7 +196,7 @@ async fn join(
     let mut last = None;
     loop {
         let left = |began: Instant| patience.map_or(Duration::MAX, |patience| patience.saturating_sub(began.elapsed()));
-        let error = match timeout(left(began), attempt(inner, target, token)).await {
+        let error = match timeout(left(began), attempt(inner, target, credentials)).await {
             Ok(Ok(session)) => return Ok(session),
             Ok(Err(Attempt::Hopeless(error))) => return Err(error),
             Ok(Err(Attempt::Failed(error))) => error,
@@ -219,7 +214,7 @@ async fn join(
 }
 
 /// How an attempt to join ended.
-enum Attempt {
+pub(super) enum Attempt {
     /// Trying again cannot help.
     Hopeless(JoinError),
     /// The next attempt may succeed.
@@ -232,21 +227,24 @@ impl From<JoinError> for Attempt {
     }
 }
 
-async fn attempt(inner: &Arc<Inner>, target: &Target, token: &TokenSource) -> Result<Session, Attempt> {
+async fn attempt(inner: &Arc<Inner>, target: &Target, credentials: &Credentials) -> Result<Session, Attempt> {
     let (secret, connection, socket) = match target {
         Target::Quic { host, port } => {
             let failed = |last: String| Attempt::Failed(unreachable(inner, target, last));
             let candidates: Vec<SocketAddr> =
                 tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|e| failed(e.to_string()))?.collect();
             let local = candidates.iter().all(|candidate| candidate.ip().is_loopback());
-            let token = find_token(token, local)?;
+            let (token, certificates) = (credentials.token(local)?, credentials.certificates()?);
             // All at once: where nobody listens there is no answer, only silence.
             let mut attempts: FuturesUnordered<_> =
-                candidates.iter().map(|address| connect(*address, &token)).collect();
+                candidates.iter().map(|address| connect(*address, &token, &certificates)).collect();
             let mut last = failed("the name has no address".into());
             let connected = loop {
                 match attempts.next().await {
                     Some(Ok(connection)) => break Some(connection),
+                    Some(Err(ConnectError::Lost(ConnectionLost::CertificateRefused(fault)))) => {
+                        return Err(JoinError::certificate_refused(&fault).into());
+                    }
                     Some(Err(ConnectError::Lost(lost))) => last = failed(lost.to_string()),
                     Some(Err(error @ ConnectError::Unreachable { .. })) => last = failed(error.to_string()),
                     Some(Err(error)) => return Err(JoinError::WrongController(error).into()),
@@ -257,7 +255,7 @@ async fn attempt(inner: &Arc<Inner>, target: &Target, token: &TokenSource) -> Re
             (*token.secret(), connection, Some(socket))
         }
         Target::Memory { network, controller } => {
-            let TokenSource::Given(token) = token else {
+            let TokenSource::Given(token) = &credentials.token else {
                 return Err(JoinError::NoToken { searched: PathBuf::new() }.into());
             };
             let connection = network
@@ -281,54 +279,16 @@ fn unreachable(inner: &Inner, target: &Target, last: String) -> JoinError {
     JoinError::Unreachable { address, waited: inner.connect_timeout, last }
 }
 
-async fn connect(address: SocketAddr, token: &JoinToken) -> Result<(Connection, Connector), ConnectError> {
+async fn connect(
+    address: SocketAddr,
+    token: &JoinToken,
+    certificates: &quic::Credentials,
+) -> Result<(Connection, Connector), ConnectError> {
     let unreachable =
         |error: std::io::Error| ConnectError::Unreachable { address: address.to_string(), message: error.to_string() };
     let connector = Connector::new(address).map_err(unreachable)?;
-    let connection = connector.connect(address, token, ATTEMPT).await?;
+    let connection = connector.connect_with(address, token, certificates, ATTEMPT).await?;
     Ok((Connection::Quic(connection), connector))
-}
-
-fn find_token(source: &TokenSource, local: bool) -> Result<JoinToken, Attempt> {
-    let from_file = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).map_err(|source| {
-            JoinError::State(crate::transport::StateError::Io { action: "read", path: path.clone(), source })
-        })?;
-        text.parse().map_err(|source| JoinError::InvalidToken { origin: path.display().to_string(), source })
-    };
-    match source {
-        TokenSource::Given(token) => Ok(token.clone()),
-        TokenSource::Invalid(origin, source) => {
-            Err(JoinError::InvalidToken { origin: origin.clone(), source: source.clone() }.into())
-        }
-        TokenSource::File(path) => Ok(from_file(path)?),
-        TokenSource::Find => {
-            if let Some(text) = given("DAFFI_TOKEN") {
-                let text = text.to_string_lossy();
-                let invalid = |source| JoinError::InvalidToken { origin: "DAFFI_TOKEN".into(), source };
-                return Ok(text.parse().map_err(invalid)?);
-            }
-            if let Some(path) = given("DAFFI_TOKEN_FILE") {
-                return Ok(from_file(&path.into())?);
-            }
-            token_in(&StateDir::of_user().map_err(JoinError::State)?, local)
-        }
-        TokenSource::In(state) => token_in(state, local),
-    }
-}
-
-/// A variable of the environment, unless it is empty.
-fn given(variable: &str) -> Option<OsString> {
-    std::env::var_os(variable).filter(|value| !value.is_empty())
-}
-
-fn token_in(state: &StateDir, local: bool) -> Result<JoinToken, Attempt> {
-    match state.token().map_err(JoinError::State)? {
-        Some(token) => Ok(token),
-        // A local controller may be about to start for the first time, and to make the token.
-        None if local => Err(Attempt::Failed(JoinError::NoToken { searched: state.path().to_owned() })),
-        None => Err(JoinError::NoToken { searched: state.path().to_owned() }.into()),
-    }
 }
 
 /// Why the controller ended the connection before the welcome.
@@ -346,12 +306,16 @@ async fn refusal(inner: &Inner, connection: &Connection, target: &Target, error:
             CloseCode::Version => JoinError::Version { reason },
             CloseCode::Token => JoinError::WrongToken { reason },
             CloseCode::NameTaken => JoinError::NameTaken { reason },
+            CloseCode::Certificate => JoinError::CertificateRefused { reason },
+            CloseCode::NotAllowed => JoinError::NotAllowed { reason },
             // It may be back, or quicker, the next time.
             CloseCode::Stopping | CloseCode::Silent => {
                 return Attempt::Failed(unreachable(inner, target, reason));
             }
             _ => JoinError::Refused { reason },
         }),
+        // In TLS 1.3 the node's side of the connection stands before the controller has seen its certificate.
+        ConnectionLost::CertificateRefused(fault) => JoinError::certificate_refused(&fault).into(),
         lost => Attempt::Failed(unreachable(inner, target, lost.to_string())),
     }
 }
@@ -499,6 +463,11 @@ fn take_control(message: ToNode, inner: &Inner, link: &Link) {
             if let Some(node) = name {
                 inner.announce(Event::NodeLeft { node, reason });
             }
+        }
+        ToNode::OffersRefused { callbacks, reason } => {
+            inner.registry.forget(&callbacks);
+            tracing::warn!(node = inner.name, ?callbacks, reason, "the controller refused callbacks");
+            inner.announce(Event::OffersRefused { callbacks, reason });
         }
         ToNode::Probe => drop(link.control.send(ToController::Alive)),
         ToNode::Draining => inner.announce(Event::ControllerStopping),

@@ -9,9 +9,12 @@
 //! own close frame.
 
 mod assist;
+mod authority;
+mod certificate;
 mod identity;
 pub mod memory;
 pub mod quic;
+mod rotation;
 mod state;
 mod token;
 
@@ -21,7 +24,10 @@ use bytes::Bytes;
 
 pub(crate) use self::assist::{Assisted, after_turn, assist, assists};
 pub use self::{
+    authority::{Authority, IssueError, Validity},
+    certificate::{Authorities, CertificateError, CertificateFault, PeerCertificate, read_identity},
     identity::{Identity, IdentityError},
+    rotation::{Retiring, Tokens},
     state::{StateDir, StateError},
     token::{InvalidToken, JoinToken},
 };
@@ -52,6 +58,10 @@ pub enum CloseCode {
     Limit = 7,
     /// The side took too long to say who it is.
     Silent = 8,
+    /// The node's certificate does not name it.
+    Certificate = 9,
+    /// The controller's rules do not allow what the node offers.
+    NotAllowed = 10,
     /// A code that this version does not know.
     Unknown = u32::MAX,
 }
@@ -69,6 +79,8 @@ impl CloseCode {
             Self::Malformed,
             Self::Limit,
             Self::Silent,
+            Self::Certificate,
+            Self::NotAllowed,
         ]
         .into_iter()
         .find(|known| *known as u64 == code)
@@ -94,6 +106,9 @@ pub enum ConnectionLost {
     /// Nothing was heard of the other side for [`IDLE`](crate::wire::limits::IDLE).
     #[error("nothing was heard from the peer for {:?}", crate::wire::limits::IDLE)]
     TimedOut,
+    /// The other side refused this side's certificate, or the lack of one.
+    #[error("the peer refused the connection: {0}")]
+    CertificateRefused(CertificateFault),
     /// The transport failed.
     #[error("the connection failed: {0}")]
     Failed(String),
@@ -112,6 +127,9 @@ pub enum StreamLost {
     /// The other side took this one off the stream, because it finished nothing for too long.
     #[error("the other side took this one off the stream, because it finished nothing for too long")]
     Stalled,
+    /// The other side took this one off the stream, because its rules allow it no more.
+    #[error("the other side took this one off the stream, because its rules allow it no more")]
+    NotAllowed,
     /// The whole connection is gone.
     #[error(transparent)]
     Connection(#[from] ConnectionLost),
@@ -126,12 +144,18 @@ pub enum GiveUp {
     Unwanted = 0,
     /// The other side finished nothing for too long.
     Stalled = 1,
+    /// The rules have changed, and allow it no more.
+    NotAllowed = 2,
 }
 
 impl GiveUp {
     /// What it means to the other side, if it is not that no more is wanted.
     fn lost(code: u64, unwanted: StreamLost) -> StreamLost {
-        if code == Self::Stalled as u64 { StreamLost::Stalled } else { unwanted }
+        match code {
+            code if code == Self::Stalled as u64 => StreamLost::Stalled,
+            code if code == Self::NotAllowed as u64 => StreamLost::NotAllowed,
+            _ => unwanted,
+        }
     }
 }
 
@@ -233,6 +257,14 @@ impl Connection {
         match self {
             Self::Quic(connection) => connection.rtt(),
             Self::Memory(connection) => connection.rtt(),
+        }
+    }
+
+    /// The certificate that the peer has shown, if it has one and an authority that this side trusts vouches for it.
+    pub fn peer_certificate(&self) -> Option<PeerCertificate> {
+        match self {
+            Self::Quic(connection) => PeerCertificate::of(connection),
+            Self::Memory(_) => None,
         }
     }
 
@@ -397,6 +429,14 @@ pub enum Incoming {
 }
 
 impl Incoming {
+    /// The peer's address, for logs.
+    pub fn peer(&self) -> String {
+        match self {
+            Self::Quic(incoming) => incoming.peer().to_string(),
+            Self::Memory(connection) => connection.peer().to_owned(),
+        }
+    }
+
     /// Establishes the connection. Run it in a task of its own: it takes as long as the peer lets it.
     ///
     /// # Errors

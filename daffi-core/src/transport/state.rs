@@ -64,6 +64,22 @@ pub enum StateError {
         /// What is wrong with it.
         source: InvalidToken,
     },
+    /// There are two tokens already.
+    #[error(
+        "two tokens are valid already: retire the older one with `daffi-controller token --retire`, which removes {path}"
+    )]
+    Rotating {
+        /// The older one's file.
+        path: PathBuf,
+    },
+    /// The time until which a token is valid is none.
+    #[error(
+        "{path}: after the token comes `until` and a number of seconds since 1970, or nothing; remove the file to retire the token"
+    )]
+    Until {
+        /// The token's file.
+        path: PathBuf,
+    },
     /// The token belongs to another identity.
     #[error("{path} does not belong to the controller.pem beside it: remove it, and the controller makes a new token")]
     Mismatch {
@@ -112,11 +128,9 @@ impl StateDir {
         })?;
         let identity = Identity::from_pem(&text).map_err(|source| StateError::Identity { path, source })?;
 
-        let path = self.path.join(TOKEN);
-        let text = self.read_or_make(&path, || Ok(format!("{}\n", JoinToken::generate(identity.fingerprint()))))?;
-        let token: JoinToken = text.parse().map_err(|source| StateError::Token { path: path.clone(), source })?;
+        let token = self.make_token(identity.fingerprint())?;
         if *token.fingerprint() != identity.fingerprint() {
-            return Err(StateError::Mismatch { path });
+            return Err(StateError::Mismatch { path: self.token_path() });
         }
         Ok((identity, token))
     }
@@ -127,14 +141,25 @@ impl StateDir {
     ///
     /// [`StateError`].
     pub fn token(&self) -> Result<Option<JoinToken>, StateError> {
-        let path = self.path.join(TOKEN);
+        let path = self.token_path();
         match read(&path)? {
             Some(text) => text.parse().map(Some).map_err(|source| StateError::Token { path, source }),
             None => Ok(None),
         }
     }
 
-    fn create(&self) -> Result<(), StateError> {
+    pub(super) fn token_path(&self) -> PathBuf {
+        self.path.join(TOKEN)
+    }
+
+    /// The token; one that pins this certificate is made if there is none.
+    pub(super) fn make_token(&self, fingerprint: [u8; 32]) -> Result<JoinToken, StateError> {
+        let path = self.token_path();
+        let text = self.read_or_make(&path, || Ok(format!("{}\n", JoinToken::generate(fingerprint))))?;
+        text.parse().map_err(|source| StateError::Token { path, source })
+    }
+
+    pub(super) fn create(&self) -> Result<(), StateError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -153,11 +178,7 @@ impl StateDir {
             return Ok(text);
         }
         let text = make()?;
-        // Temporary files have mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io_error("write in", &self.path))?;
-        io::Write::write_all(&mut file, text.as_bytes()).map_err(io_error("write", path))?;
-        file.as_file().sync_all().map_err(io_error("write", path))?;
-        match file.persist_noclobber(path) {
+        match self.prepare(path, &text)?.persist_noclobber(path) {
             Ok(_) => Ok(text),
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
                 read(path)?.ok_or_else(|| io_error("read", path)(io::ErrorKind::NotFound.into()))
@@ -165,10 +186,25 @@ impl StateDir {
             Err(error) => Err(io_error("write", path)(error.error)),
         }
     }
+
+    /// Writes a secret file, or replaces it whole.
+    pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), StateError> {
+        let written = self.prepare(path, text)?.persist(path);
+        written.map(drop).map_err(|error| io_error("write", path)(error.error))
+    }
+
+    /// A file that is to be moved to `path`.
+    fn prepare(&self, path: &Path, text: &str) -> Result<tempfile::NamedTempFile, StateError> {
+        // Temporary files have mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io_error("write in", &self.path))?;
+        io::Write::write_all(&mut file, text.as_bytes()).map_err(io_error("write", path))?;
+        file.as_file().sync_all().map_err(io_error("write", path))?;
+        Ok(file)
+    }
 }
 
 /// A secret file's text, or `None` if there is no such file.
-fn read(path: &Path) -> Result<Option<String>, StateError> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, StateError> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("read", path)(error)),

@@ -55,7 +55,13 @@ impl JoinToken {
         Self { fingerprint, secret }
     }
 
-    /// The SHA-256 of the controller's certificate.
+    /// The same secret, for the controller whose certificate has this fingerprint.
+    #[must_use]
+    pub const fn pinning(&self, fingerprint: [u8; 32]) -> Self {
+        Self { fingerprint, secret: self.secret }
+    }
+
+    /// The SHA-256 of the controller's certificate, or of its authority's.
     pub const fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
     }

@@ -79,6 +79,13 @@ pub enum ToNode {
         /// The further callbacks.
         offers: Vec<Offered>,
     },
+    /// The rules do not allow callbacks that the node has offered since it joined. Nobody hears of them.
+    OffersRefused {
+        /// The callbacks' names.
+        callbacks: Vec<String>,
+        /// Why, in words.
+        reason: String,
+    },
     /// A node is gone.
     Left {
         /// The node.
@@ -140,6 +147,7 @@ mod tests {
         round_trip(&ToNode::Welcome { node: 7, members: vec![member.clone()] });
         round_trip(&ToNode::Joined { member });
         round_trip(&ToNode::Offered { node: 7, offers: vec![Offered { id: 3, offer: offer() }] });
+        round_trip(&ToNode::OffersRefused { callbacks: vec!["add".into()], reason: "no rule".into() });
         round_trip(&ToNode::Left { node: 7, reason: "left".into() });
         round_trip(&ToNode::Probe);
         round_trip(&ToNode::Draining);

@@ -31,6 +31,15 @@ pub enum Failure {
         /// How many may wait.
         waiting: u32,
     },
+    /// The controller's rules do not allow it. It did not run.
+    NotAllowed {
+        /// The node that asked.
+        caller: String,
+        /// The callback that it asked for.
+        callback: String,
+        /// What it would have taken.
+        right: Right,
+    },
     /// The controller is about to stop. It did not run.
     Stopping,
     /// The node is about to stop. It did not run.
@@ -73,6 +82,33 @@ pub enum Failure {
     Unknown,
 }
 
+/// What a controller's rules allow a node to do with a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Right {
+    /// To call it on other nodes, whatever the modifier but STREAM. Results that are a stream belong to the call.
+    Call,
+    /// To offer it to other nodes.
+    Offer,
+    /// To send a stream of items to it on other nodes.
+    Stream,
+    /// A right that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "call",
+            Self::Offer => "offer",
+            Self::Stream => "stream to",
+            Self::Unknown => "use",
+        })
+    }
+}
+
 /// In words, for events and logs.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,6 +119,12 @@ impl fmt::Display for Failure {
             Self::Busy => f.write_str("the node has too much waiting for it"),
             Self::Full { running, waiting } => {
                 write!(f, "{running} runs of the callback are under way and {waiting} wait, which are all it allows")
+            }
+            Self::NotAllowed { caller, callback, right: Right::Offer } => {
+                write!(f, "no rule allows the node to offer {callback:?}, which {caller:?} asked for")
+            }
+            Self::NotAllowed { caller, callback, right } => {
+                write!(f, "no rule allows {caller:?} to {right} {callback:?}")
             }
             Self::Stopping => f.write_str("the controller is stopping"),
             Self::NodeStopping => f.write_str("the node is stopping"),
@@ -126,6 +168,7 @@ mod tests {
             Failure::NoCallback,
             Failure::Panicked { message: "oh".into() },
             Failure::TooLarge { size: 9, limit: 8 },
+            Failure::NotAllowed { caller: "a".into(), callback: "add".into(), right: Right::Stream },
         ] {
             assert_eq!(Failure::decode(&failure.encode()), failure);
         }

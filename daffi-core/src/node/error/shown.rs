@@ -25,6 +25,7 @@ impl<E> CallError<E> {
             Self::Busy { .. } => "Busy",
             Self::Full { .. } => "Full",
             Self::Mismatch { .. } => "Mismatch",
+            Self::NotAllowed { .. } => "NotAllowed",
             Self::Stopping { .. } => "Stopping",
             Self::Timeout { .. } => "Timeout",
             Self::Cancelled => "Cancelled",
@@ -59,6 +60,12 @@ impl<E> CallError<E> {
             Self::Mismatch { why, stub, callback } => {
                 CallError::Mismatch { why, stub: stub.clone(), callback: callback.clone() }
             }
+            Self::NotAllowed { caller, node, callback, right } => CallError::NotAllowed {
+                caller: caller.clone(),
+                node: node.clone(),
+                callback: callback.clone(),
+                right: *right,
+            },
             Self::Stopping { who } => CallError::Stopping { who: who.clone() },
             Self::Timeout { after } => CallError::Timeout { after: *after },
             Self::Cancelled => CallError::Cancelled,

@@ -17,6 +17,7 @@ pub(super) const fn of_end(end: &StreamEnded) -> Option<(&'static str, &'static 
         StreamEnded::SourceFailed { .. } => ("SourceFailed", "the source failed"),
         StreamEnded::Cancelled => ("Cancelled", "the stream was cancelled"),
         StreamEnded::Stalled => ("Stalled", "this node finished nothing for too long"),
+        StreamEnded::NotAllowed => ("NotAllowed", "the rules allow it no more"),
         StreamEnded::ProducerLost => ("ProducerLost", "the producer was lost"),
         StreamEnded::OtherReceiverFailed => ("OtherReceiverFailed", "another receiver failed"),
         StreamEnded::CallbackFailed { .. } => ("App", "the callback failed"),

@@ -118,6 +118,7 @@ pub(super) const fn stopped_by(lost: &StreamLost) -> StreamEnded {
         StreamLost::Connection(_) => StreamEnded::Disconnected,
         StreamLost::Reset | StreamLost::Stopped => StreamEnded::Cancelled,
         StreamLost::Stalled => StreamEnded::Stalled,
+        StreamLost::NotAllowed => StreamEnded::NotAllowed,
     }
 }
 

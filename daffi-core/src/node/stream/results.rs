@@ -41,7 +41,7 @@ use crate::{
         stub::{DecodeError, EncodedArgs},
     },
     transport::SendStream,
-    wire::{CallId, NodeId, batch::Assembler, frame::Status, item_stream::result},
+    wire::{CallId, NodeId, batch::Assembler, failure::Right, frame::Status, item_stream::result},
 };
 
 /// A call to a callback that returns a stream. `.await` it, or `.wait()` where there is no async runtime: it is done when the
@@ -111,6 +111,7 @@ pub struct Results<T, E = Never> {
     items: Items,
     codec: Codec<T, E>,
     node: String,
+    callback: String,
     began: Instant,
     deadline: Option<Pin<Box<Sleep>>>,
     /// The callback that made the call is no longer wanted.
@@ -150,6 +151,12 @@ impl<T, E> Results<T, E> {
             StreamEnded::Disconnected => CallError::ControllerLost,
             StreamEnded::Deadline => CallError::Timeout { after: self.waited() },
             StreamEnded::CallbackFailed { message } => CallError::BadReply { node, message },
+            StreamEnded::NotAllowed => CallError::NotAllowed {
+                caller: self.keeps_time.name.clone(),
+                node,
+                callback: self.callback.clone(),
+                right: Right::Call,
+            },
             StreamEnded::Cancelled
             | StreamEnded::Stalled
             | StreamEnded::OtherReceiverFailed
@@ -252,6 +259,7 @@ async fn open<T, E>(outgoing: &Outgoing, codec: Codec<T, E>) -> Result<Results<T
                 items,
                 codec,
                 node: sent.name_of(node),
+                callback: outgoing.request.callback.to_string(),
                 began: outgoing.began,
                 deadline: outgoing.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
                 cancelled: outgoing.scope.as_ref().map(|scope| Box::pin(scope.cancelled.clone().cancelled_owned())),

@@ -13,29 +13,28 @@ mod pin;
 mod runtime;
 #[cfg(unix)]
 mod socket;
+mod tls;
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    sync::{Arc, OnceLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
-use rustls::crypto::CryptoProvider;
 
+pub(super) use self::tls::provider;
+pub use self::tls::{ControllerCertificates, Credentials, NodeCertificates};
 use self::{
-    pin::{PinnedController, Refusal},
+    pin::{Refusal, Trust, TrustedController},
     runtime::AssistedRuntime,
 };
 use super::{
-    CloseCode, ConnectionLost, GiveUp, Identity, JoinToken, RecvStream, SendStream, StreamLost, identity::SERVER_NAME,
+    CertificateFault, CloseCode, ConnectionLost, GiveUp, Identity, JoinToken, RecvStream, SendStream, StreamLost,
+    identity::SERVER_NAME,
 };
 use crate::wire::limits;
-
-/// The protocol's name in the TLS handshake. It has no version in it: a version mismatch is found behind the handshake,
-/// where both sides can say so in words.
-const ALPN: &[u8] = b"daffi";
 
 /// The largest UDP payload that IPv4 allows.
 const LOOPBACK_DATAGRAM: u16 = 65_507;
@@ -93,13 +92,29 @@ pub enum ConnectError {
         /// The address.
         address: SocketAddr,
     },
-    /// The certificate is the right one, and not valid now.
+    /// The controller's certificate is of none of the authorities that the node was given.
     #[error(
-        "the certificate of the controller at {address} is not valid: {reason}; make a new one, and give nodes the new token"
+        "no authority that this node trusts has issued the certificate of the controller at {address}; give the node that of this \
+         one, by `.ca(..)` or DAFFI_CA, or none, to trust the join token alone"
+    )]
+    ForeignController {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The certificate is the right one, and not valid now, or not a controller's.
+    #[error(
+        "the certificate of the controller at {address} is not valid: {reason}; the controller needs a new one, made with \
+         `daffi-controller cert controller`"
     )]
     Certificate {
         /// The address.
         address: SocketAddr,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The node's own certificate cannot be used.
+    #[error("this node's own certificate cannot be used: {reason}")]
+    OwnCertificate {
         /// What is wrong with it.
         reason: String,
     },
@@ -109,28 +124,56 @@ pub enum ConnectError {
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
-    config: Arc<ServerConfig>,
+    settings: ListenerSettings,
+}
+
+/// What a listener shows and asks for. Clones are of the same listener.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings(Arc<RwLock<ServerConfig>>);
+
+impl ListenerSettings {
+    /// Sets other certificates, for connections that begin from now on.
+    ///
+    /// # Errors
+    ///
+    /// What TLS says of them; then those from before hold.
+    pub fn replace(&self, certificates: &ControllerCertificates) -> io::Result<()> {
+        let crypto = Arc::new(tls::server(certificates)?);
+        // Nothing else changes: what the listener's own keys have signed stays good.
+        self.0.write().unwrap_or_else(PoisonError::into_inner).crypto = crypto;
+        Ok(())
+    }
+
+    fn config(&self) -> ServerConfig {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Listener {
-    /// Listens at exactly this address; port 0 picks a free one.
+    /// Listens at exactly this address; port 0 picks a free one. It asks for no certificates of nodes.
     ///
     /// # Errors
     ///
     /// What the system says, for example that the port is taken.
     pub fn bind(address: SocketAddr, identity: &Identity) -> io::Result<Self> {
-        let mut tls = rustls::ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .and_then(|builder| {
-                builder
-                    .with_no_client_auth()
-                    .with_single_cert(vec![identity.certificate.clone()], identity.key.clone_key())
-            })
-            .map_err(io::Error::other)?;
-        tls.alpn_protocols = vec![ALPN.to_vec()];
-        let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
-        let config = ServerConfig::with_crypto(Arc::new(crypto));
-        Ok(Self { endpoint: endpoint(address, Some(config.clone()))?, config: Arc::new(config) })
+        let (identity, nodes) = (identity.clone(), NodeCertificates::Ignored);
+        Self::bind_with(address, &ControllerCertificates { identity, nodes })
+    }
+
+    /// Listens at exactly this address; port 0 picks a free one.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for example that the port is taken, or what TLS says of the certificates.
+    pub fn bind_with(address: SocketAddr, certificates: &ControllerCertificates) -> io::Result<Self> {
+        let config = ServerConfig::with_crypto(Arc::new(tls::server(certificates)?));
+        let endpoint = endpoint(address, Some(config.clone()))?;
+        Ok(Self { endpoint, settings: ListenerSettings(Arc::new(RwLock::new(config))) })
+    }
+
+    /// What it shows and asks for, to be changed while it listens.
+    pub fn settings(&self) -> ListenerSettings {
+        self.settings.clone()
     }
 
     /// Where it listens.
@@ -145,7 +188,7 @@ impl Listener {
     /// The next connection; `None` once the listener is closed. Cancel safe.
     pub async fn accept(&mut self) -> Option<Incoming> {
         let incoming = self.endpoint.accept().await?;
-        let mut config = ServerConfig::clone(&self.config);
+        let mut config = self.settings.config();
         config.transport_config(transport(incoming.remote_address().ip(), Side::Listening));
         // A peer that changes its address keeps its connection only where addresses change: not on loopback, where the
         // datagram size was chosen for the address.
@@ -169,6 +212,11 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// The peer's address, for logs.
+    pub fn peer(&self) -> SocketAddr {
+        self.incoming.remote_address()
+    }
+
     /// Establishes the connection, within [`limits::HANDSHAKE`].
     ///
     /// # Errors
@@ -205,7 +253,7 @@ impl Connector {
         endpoint(SocketAddr::new(any, 0), None).map(|endpoint| Self { endpoint })
     }
 
-    /// Connects to the controller that the token names, within `patience`. Cancel safe.
+    /// Connects to the controller that the token names, within `patience`, without a certificate. Cancel safe.
     ///
     /// # Errors
     ///
@@ -216,17 +264,31 @@ impl Connector {
         token: &JoinToken,
         patience: Duration,
     ) -> Result<quinn::Connection, ConnectError> {
+        self.connect_with(address, token, &Credentials::default(), patience).await
+    }
+
+    /// Connects to the controller that the token names, or to one for which the authorities in `credentials` vouch, within
+    /// `patience`. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]. What the controller thinks of the node's certificate may show only when the connection stands, as its end
+    /// with [`ConnectionLost::CertificateRefused`].
+    pub async fn connect_with(
+        &self,
+        address: SocketAddr,
+        token: &JoinToken,
+        credentials: &Credentials,
+        patience: Duration,
+    ) -> Result<quinn::Connection, ConnectError> {
         let unreachable = |message: String| ConnectError::Unreachable { address: address.to_string(), message };
-        let verifier = Arc::new(PinnedController::new(*token.fingerprint()));
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| unreachable(error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier.clone())
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![ALPN.to_vec()];
-        let crypto =
-            quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|error| unreachable(error.to_string()))?;
+        let trust = match &credentials.authorities {
+            Some(authorities) => Trust::Roots(authorities.roots().clone()),
+            None => Trust::Fingerprint(*token.fingerprint()),
+        };
+        let verifier = Arc::new(TrustedController::new(trust));
+        let crypto = tls::client(verifier.clone(), credentials.identity.as_ref())
+            .map_err(|reason| ConnectError::OwnCertificate { reason })?;
         let mut config = ClientConfig::new(Arc::new(crypto));
         config.transport_config(transport(address.ip(), Side::Connecting));
         let connecting =
@@ -236,6 +298,7 @@ impl Connector {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(match verifier.refusal.get() {
                 Some(Refusal::Fingerprint) => ConnectError::WrongController { address },
+                Some(Refusal::Foreign) => ConnectError::ForeignController { address },
                 Some(Refusal::Certificate(reason)) => ConnectError::Certificate { address, reason: reason.clone() },
                 None => connection_lost(&error).into(),
             }),
@@ -294,30 +357,12 @@ fn transport(peer: IpAddr, side: Side) -> Arc<TransportConfig> {
     Arc::new(config)
 }
 
-/// ring with AES-128-GCM first: it was measured fastest (ChaCha20 a fifth slower) and QUIC needs it for its handshake anyway.
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER
-        .get_or_init(|| {
-            use rustls::crypto::ring::{cipher_suite, default_provider};
-            Arc::new(CryptoProvider {
-                cipher_suites: vec![
-                    cipher_suite::TLS13_AES_128_GCM_SHA256,
-                    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-                    cipher_suite::TLS13_AES_256_GCM_SHA384,
-                ],
-                ..default_provider()
-            })
-        })
-        .clone()
-}
-
 pub(super) fn both((send, receive): (quinn::SendStream, quinn::RecvStream)) -> (SendStream, RecvStream) {
     (SendStream::Quic(send), RecvStream::Quic(receive))
 }
 
 pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost {
-    use quinn::ConnectionError::{ApplicationClosed, LocallyClosed, TimedOut};
+    use quinn::ConnectionError::{ApplicationClosed, ConnectionClosed, LocallyClosed, TimedOut};
     match error {
         ApplicationClosed(close) => ConnectionLost::ClosedByPeer {
             code: CloseCode::from_wire(close.error_code.into_inner()),
@@ -325,6 +370,10 @@ pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost 
         },
         LocallyClosed => ConnectionLost::ClosedHere,
         TimedOut => ConnectionLost::TimedOut,
+        ConnectionClosed(close) => match CertificateFault::from_wire(close.error_code.into()) {
+            Some(fault) => ConnectionLost::CertificateRefused(fault),
+            None => ConnectionLost::Failed(error.to_string()),
+        },
         other => ConnectionLost::Failed(other.to_string()),
     }
 }
@@ -362,7 +411,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::transport::Connection;
+    use crate::transport::{Authority, Connection, Validity};
 
     const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -432,6 +481,23 @@ mod tests {
         let (node, controller) = pair(&Identity::generate().unwrap(), &token).await;
         assert!(matches!(node.unwrap_err(), ConnectError::WrongController { .. }));
         assert!(controller.is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_only_sends_the_pinned_certificate_along_is_refused() {
+        let (right, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let token = JoinToken::generate(right.fingerprint());
+        let authority = Authority::generate(Validity::days(1)).unwrap();
+        let of_authority = authority.issue_controller(Validity::days(1)).unwrap();
+        for mut impostor in [other, of_authority] {
+            impostor.chain.push(right.chain[0].clone());
+            let (node, controller) = pair(&impostor, &token).await;
+            assert!(matches!(
+                node.unwrap_err(),
+                ConnectError::ForeignController { .. } | ConnectError::Certificate { .. }
+            ));
+            assert!(controller.is_none());
+        }
     }
 
     #[tokio::test]

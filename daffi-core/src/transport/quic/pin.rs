@@ -1,40 +1,65 @@
-//! Whom a node trusts: the one controller whose certificate's fingerprint is in the join token.
+//! Whom a node trusts: the one controller whose certificate's fingerprint is in the join token, or whose authority's is; or any that
+//! has a certificate of the authorities that the node was given.
 
 use std::sync::{Arc, OnceLock};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::provider;
-use crate::transport::identity::fingerprint;
+use crate::transport::{certificate::controller_verifier, identity::fingerprint};
 
-/// Trusts the one certificate that has the pinned fingerprint, if it is valid now.
+/// Trusts the controllers that it was made for, if their certificates are valid now.
 #[derive(Debug)]
-pub(super) struct PinnedController {
-    fingerprint: [u8; 32],
+pub(super) struct TrustedController {
+    trust: Trust,
     /// Why the certificate was refused, if it was: quinn's error does not tell.
     pub(super) refusal: OnceLock<Refusal>,
+}
+
+/// On whose word a node takes a controller for its own.
+#[derive(Debug)]
+pub(super) enum Trust {
+    /// That of the certificate with this fingerprint, the controller's own or its authority's.
+    Fingerprint([u8; 32]),
+    /// That of one of these.
+    Roots(Arc<RootCertStore>),
 }
 
 #[derive(Debug)]
 pub(super) enum Refusal {
     Fingerprint,
+    /// Nobody whom the node trusts has issued it.
+    Foreign,
     Certificate(String),
 }
 
-impl PinnedController {
-    pub(super) const fn new(fingerprint: [u8; 32]) -> Self {
-        Self { fingerprint, refusal: OnceLock::new() }
+impl TrustedController {
+    pub(super) const fn new(trust: Trust) -> Self {
+        Self { trust, refusal: OnceLock::new() }
+    }
+
+    fn roots(&self, certificates: &[&CertificateDer<'_>]) -> Result<Arc<RootCertStore>, Refusal> {
+        match &self.trust {
+            Trust::Roots(roots) => Ok(roots.clone()),
+            Trust::Fingerprint(pinned) => {
+                // The fingerprint is no secret: no need to compare it in constant time.
+                let found = certificates.iter().find(|certificate| fingerprint(certificate) == *pinned);
+                let found = found.ok_or(Refusal::Fingerprint)?;
+                // With that as the only root, rustls checks signatures, name and dates.
+                let mut roots = RootCertStore::empty();
+                let added = roots.add(CertificateDer::clone(found).into_owned());
+                added.map_err(|error| Refusal::Certificate(error.to_string()))?;
+                Ok(roots.into())
+            }
+        }
     }
 }
 
-impl ServerCertVerifier for PinnedController {
+impl ServerCertVerifier for TrustedController {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -43,22 +68,22 @@ impl ServerCertVerifier for PinnedController {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The fingerprint is no secret: no need to compare it in constant time.
-        if fingerprint(end_entity) != self.fingerprint {
-            let _ = self.refusal.set(Refusal::Fingerprint);
-            return Err(CertificateError::ApplicationVerificationFailure.into());
-        }
-        // With the certificate itself as the only root, rustls checks its signature, its name and its dates.
-        let verified = (|| {
-            let mut roots = RootCertStore::empty();
-            roots.add(end_entity.clone().into_owned())?;
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-                .build()
-                .map_err(|error| rustls::Error::General(error.to_string()))?
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-        })();
+        let certificates: Vec<_> = std::iter::once(end_entity).chain(intermediates).collect();
+        let roots = match self.roots(&certificates) {
+            Ok(roots) => roots,
+            Err(refusal) => {
+                let _ = self.refusal.set(refusal);
+                return Err(CertificateError::ApplicationVerificationFailure.into());
+            }
+        };
+        let verified = controller_verifier(roots).and_then(|verifier| {
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        });
         verified.inspect_err(|error| {
-            let _ = self.refusal.set(Refusal::Certificate(error.to_string()));
+            let _ = self.refusal.set(match error {
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Refusal::Foreign,
+                error => Refusal::Certificate(error.to_string()),
+            });
         })
     }
 

@@ -1,0 +1,229 @@
+//! Join tokens that change: the present one, and for a while the one before it.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{Identity, JoinToken, StateDir, StateError};
+
+/// The file of the token before the present one. Beside the token it may have a line `until` and seconds since 1970.
+const RETIRING: &str = "token-retiring";
+
+const UNTIL: &str = "until ";
+
+/// The join tokens that a controller admits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tokens {
+    /// The present one, which new nodes are given.
+    pub current: JoinToken,
+    /// The one before, while nodes still have it.
+    pub retiring: Option<Retiring>,
+}
+
+/// A join token on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retiring {
+    /// The token.
+    pub token: JoinToken,
+    /// Until when it is valid; until it is retired, if that is not said.
+    pub until: Option<SystemTime>,
+}
+
+impl Retiring {
+    fn is_over(&self, now: SystemTime) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl From<JoinToken> for Tokens {
+    fn from(current: JoinToken) -> Self {
+        Self { current, retiring: None }
+    }
+}
+
+impl Tokens {
+    /// Whether a node knows the secret of one that is valid at this time. Takes as long for a wrong one as for a right one.
+    pub fn admits(&self, secret: &[u8], now: SystemTime) -> bool {
+        let current = self.current.admits(secret);
+        let retiring = self.retiring.as_ref().is_some_and(|retiring| {
+            let knows = retiring.token.admits(secret);
+            knows & !retiring.is_over(now)
+        });
+        current | retiring
+    }
+}
+
+impl StateDir {
+    /// A controller's identity and its tokens; makes what is missing. With an identity of its own the tokens come to pin that one,
+    /// their secrets stay.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn controller_with(&self, identity: Option<Identity>) -> Result<(Identity, Tokens), StateError> {
+        let Some(identity) = identity else {
+            let (identity, current) = self.controller()?;
+            let retiring = self.retiring()?.map(|retiring| pinned(retiring, &identity));
+            return Ok((identity, Tokens { current, retiring }));
+        };
+        self.create()?;
+        let fingerprint = identity.fingerprint();
+        let current = match self.token()? {
+            Some(token) if *token.fingerprint() == fingerprint => token,
+            Some(token) => {
+                let token = token.pinning(fingerprint);
+                self.write(&self.token_path(), &format!("{token}\n"))?;
+                token
+            }
+            None => self.make_token(fingerprint)?,
+        };
+        let retiring = self.retiring()?.map(|retiring| pinned(retiring, &identity));
+        Ok((identity, Tokens { current, retiring }))
+    }
+
+    /// Makes a new token. The present one stays valid for so long, or until it is retired.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Rotating`] if there are two already, and other [`StateError`]s.
+    pub fn rotate(&self, tokens: &Tokens, keep: Option<Duration>) -> Result<Tokens, StateError> {
+        let now = SystemTime::now();
+        // The same token twice is a rotation that was broken off: it is made again.
+        let is_rotating = |retiring: &&Retiring| !retiring.is_over(now) && retiring.token != tokens.current;
+        if tokens.retiring.as_ref().filter(is_rotating).is_some() {
+            return Err(StateError::Rotating { path: self.retiring_path() });
+        }
+        // A time beyond all clocks is no limit.
+        let until = keep.and_then(|keep| now.checked_add(keep));
+        let retiring = Retiring { token: tokens.current.clone(), until };
+        let until = until.and_then(|until| until.duration_since(UNIX_EPOCH).ok());
+        let until = until.map_or_else(String::new, |until| format!("{UNTIL}{}\n", until.as_secs()));
+        // This one first: at no moment is a token that nodes have in neither file.
+        self.write(&self.retiring_path(), &format!("{}\n{until}", retiring.token))?;
+        let current = JoinToken::generate(*tokens.current.fingerprint());
+        self.write(&self.token_path(), &format!("{current}\n"))?;
+        Ok(Tokens { current, retiring: Some(retiring) })
+    }
+
+    /// Removes the token before the present one; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Io`].
+    pub fn retire(&self) -> Result<bool, StateError> {
+        let path = self.retiring_path();
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(StateError::Io { action: "remove", path, source }),
+        }
+    }
+
+    fn retiring(&self) -> Result<Option<Retiring>, StateError> {
+        let path = self.retiring_path();
+        let Some(text) = super::state::read(&path)? else { return Ok(None) };
+        let (token, until) = text.split_once('\n').unwrap_or((&text, ""));
+        let token = token.parse().map_err(|source| StateError::Token { path: path.clone(), source })?;
+        let until = match until.trim() {
+            "" => None,
+            line => {
+                let seconds = line.strip_prefix(UNTIL).and_then(|seconds| seconds.parse().ok());
+                let until = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+                Some(until.ok_or(StateError::Until { path })?)
+            }
+        };
+        Ok(Some(Retiring { token, until }))
+    }
+
+    fn retiring_path(&self) -> PathBuf {
+        self.path().join(RETIRING)
+    }
+}
+
+fn pinned(retiring: Retiring, identity: &Identity) -> Retiring {
+    Retiring { token: retiring.token.pinning(identity.fingerprint()), ..retiring }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> (tempfile::TempDir, StateDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::at(dir.path());
+        (dir, state)
+    }
+
+    fn secrets(tokens: &Tokens, now: SystemTime) -> (bool, bool) {
+        let old = tokens.retiring.as_ref().is_some_and(|old| tokens.admits(old.token.secret(), now));
+        (tokens.admits(tokens.current.secret(), now), old)
+    }
+
+    #[test]
+    fn two_are_valid_until_the_old_one_is_retired() {
+        let (_dir, state) = state();
+        let (_, first) = state.controller_with(None).unwrap();
+        let made = state.rotate(&first, None).unwrap();
+        let (_, read) = state.controller_with(None).unwrap();
+        assert_eq!(read, made);
+        assert_eq!(read.retiring.as_ref().unwrap().token, first.current);
+        assert_eq!(secrets(&read, SystemTime::now()), (true, true));
+        assert!(matches!(state.rotate(&read, None), Err(StateError::Rotating { .. })));
+        assert!(state.retire().unwrap() && !state.retire().unwrap());
+        let (_, last) = state.controller_with(None).unwrap();
+        assert!(!last.admits(first.current.secret(), SystemTime::now()));
+        assert!(state.rotate(&last, None).is_ok());
+    }
+
+    #[test]
+    fn an_old_token_ends_at_its_time() {
+        let (_dir, state) = state();
+        let (_, first) = state.controller_with(None).unwrap();
+        state.rotate(&first, Some(Duration::from_secs(100))).unwrap();
+        let (_, read) = state.controller_with(None).unwrap();
+        let now = SystemTime::now();
+        assert_eq!(secrets(&read, now), (true, true));
+        assert_eq!(secrets(&read, now + Duration::from_secs(101)), (true, false));
+    }
+
+    #[test]
+    fn a_rotation_that_was_broken_off_is_made_again() {
+        let (dir, state) = state();
+        let (_, first) = state.controller_with(None).unwrap();
+        std::fs::copy(dir.path().join("token"), dir.path().join(RETIRING)).unwrap();
+        let (_, read) = state.controller_with(None).unwrap();
+        assert_ne!(state.rotate(&read, None).unwrap().current, first.current);
+    }
+
+    #[test]
+    fn another_identity_keeps_the_secrets() {
+        let (_dir, state) = state();
+        let (_, own) = state.controller_with(None).unwrap();
+        let other = Identity::generate().unwrap();
+        let (_, tokens) = state.controller_with(Some(other.clone())).unwrap();
+        assert_eq!(tokens.current, own.current.pinning(other.fingerprint()));
+        assert_eq!(state.token().unwrap(), Some(tokens.current));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_an_error() {
+        let (dir, state) = state();
+        let (_, tokens) = state.controller_with(None).unwrap();
+        state.rotate(&tokens, None).unwrap();
+        let path = dir.path().join(RETIRING);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + "until tomorrow\n").unwrap();
+        assert!(matches!(state.controller_with(None), Err(StateError::Until { .. })));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let token = JoinToken::generate([7; 32]);
+        let tokens = Tokens { current: token.clone(), retiring: Some(Retiring { token: token.clone(), until: None }) };
+        let shown = format!("{tokens:?}");
+        assert!(!shown.contains(&token.to_string()) && !shown.contains(&format!("{}", token.secret()[0])), "{shown}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
-use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
+use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT, Limits, listen_address};
 use daffi_core::{
     node::{Callback, JoinError, Node, Op, Service},
     transport::{JoinToken, StateDir},
@@ -128,6 +128,7 @@ pub struct Builder {
     port: u16,
     state_dir: Option<PathBuf>,
     token_given: bool,
+    limits: Limits,
 }
 
 impl Default for Builder {
@@ -140,6 +141,7 @@ impl Default for Builder {
             port: DEFAULT_PORT,
             state_dir: None,
             token_given: false,
+            limits: Limits::default(),
         }
     }
 }
@@ -195,6 +197,12 @@ impl Builder {
     /// this process, or of one on this machine that a node joins, unless it is given a token.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
+        self
+    }
+
+    /// How much the controller in this process lets others use of it.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -259,7 +267,8 @@ impl Builder {
                 Some(path) => StateDir::at(path),
                 None => StateDir::of_user().map_err(daffi_controller::StartError::from)?,
             };
-            let config = Config::ephemeral(listen_address(&self.host, self.port)?).with_state(state);
+            let config =
+                Config::ephemeral(listen_address(&self.host, self.port)?).with_state(state).with_limits(self.limits);
             let controller = Controller::start(&config)?;
             let mut node = None;
             if self.init_node {

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
-use daffi_controller::{Config, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
+use daffi_controller::{Config, DEFAULT_GRACE, DEFAULT_PORT, Limits, listen_address};
 use daffi_core::transport::{StateDir, StateError};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -36,8 +37,8 @@ state directory, ~/.local/state/daffi on Linux; both files are readable by their
 controller's key too, so a node that has it talks to no other controller.
 
 Environment:
-  DAFFI_HOST, DAFFI_PORT, DAFFI_STATE_DIR, DAFFI_GRACE and DAFFI_LOG stand for the options; an option on the command line counts \
-more.
+  DAFFI_HOST, DAFFI_PORT, DAFFI_STATE_DIR, DAFFI_GRACE, DAFFI_MAX_NODES, DAFFI_MAX_BYTES_PER_SECOND and DAFFI_LOG stand for the \
+options; an option on the command line counts more.
   DAFFI_TOKEN and DAFFI_TOKEN_FILE are read by nodes, not by the controller.
 
 Signals:
@@ -66,6 +67,14 @@ pub(crate) struct Cli {
     #[arg(long, env = "DAFFI_GRACE", value_name = "TIME", default_value_t = DEFAULT_GRACE.into())]
     pub(crate) grace: humantime::Duration,
 
+    /// How many nodes may have joined at a time [default: 10000]
+    #[arg(long, env = "DAFFI_MAX_NODES", value_name = "COUNT")]
+    max_nodes: Option<usize>,
+
+    /// How much each node may send in a second, such as `50 MiB`; what it sends beyond that waits [default: no limit]
+    #[arg(long, env = "DAFFI_MAX_BYTES_PER_SECOND", value_name = "SIZE")]
+    max_bytes_per_second: Option<ByteSize>,
+
     /// What to log: error, warn, info, debug, trace, off, or a filter such as `info,quinn=debug`
     #[arg(long, env = "DAFFI_LOG", value_name = "FILTER", default_value = "info", value_parser = filter)]
     pub(crate) log: EnvFilter,
@@ -83,9 +92,18 @@ impl Cli {
         self.state_dir.as_ref().map_or_else(StateDir::of_user, |path| Ok(StateDir::at(path)))
     }
 
+    /// These limits, with those that were set on the command line.
+    fn limits(&self, mut limits: Limits) -> Limits {
+        limits.nodes = self.max_nodes.unwrap_or(limits.nodes);
+        let bytes_per_second = self.max_bytes_per_second.map(|size| size.as_u64());
+        limits.bytes_per_second_per_node = bytes_per_second.or(limits.bytes_per_second_per_node);
+        limits
+    }
+
     /// What the controller needs to start.
     pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
-        Ok(Config::ephemeral(listen_address(&self.host, self.port)?).with_state(self.state_dir()?))
+        let config = Config::ephemeral(listen_address(&self.host, self.port)?).with_state(self.state_dir()?);
+        Ok(config.with_limits(self.limits(Limits::default())))
     }
 }
 
@@ -121,6 +139,15 @@ mod tests {
     fn localhost_is_the_ipv4_one() {
         let cli = Cli::parse_from(["daffi-controller", "--host", "localhost", "--port", "9", "--state-dir", "x"]);
         assert_eq!(cli.config().unwrap().listen, SocketAddr::from(([127, 0, 0, 1], 9)));
+    }
+
+    #[test]
+    fn limits_are_what_the_command_line_says() {
+        let cli = Cli::parse_from(["daffi-controller", "--max-nodes", "3", "--max-bytes-per-second", "50 MiB"]);
+        let limits = cli.limits(Limits::default());
+        assert_eq!((limits.nodes, limits.bytes_per_second_per_node), (3, Some(50 << 20)));
+        assert_eq!(Cli::parse_from(["daffi-controller"]).limits(Limits::default()), Limits::default());
+        assert!(Cli::try_parse_from(["daffi-controller", "--max-bytes-per-second", "much"]).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use daffi_core::{
-    link::{LinkError, Reader},
+    link::{LinkError, Reader, Throttle},
     transport::{CloseCode, Connection, GiveUp, Priority, RecvStream, SendStream, StreamLost},
     wire::{
         CallId, Malformed, NodeId, StreamKind,
@@ -22,7 +22,10 @@ use daffi_core::{
         message,
     },
 };
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 
 use self::state::{After, Fanout, Key, Over, Place, Told};
 use crate::hub::{Hub, NodeLink};
@@ -33,7 +36,8 @@ const GROUP_BYTES: usize = 256 << 10;
 
 /// Accepts a node's item streams until its connection is gone. Each runs in a task of its own, which outlives the connection:
 /// the receivers are told that the producer is gone, after what came from it.
-pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>) -> LinkError {
+pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>, throttle: &Throttle) -> LinkError {
+    let room = hub.limits.streams_per_node.map(Room::new);
     loop {
         let (send, receive) = match connection.accept_bi().await {
             Ok(streams) => streams,
@@ -41,9 +45,10 @@ pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>
         };
         // Answers: small, and the producer waits for them.
         send.set_priority(Priority::Control);
-        let (connection, hub) = (connection.clone(), hub.clone());
+        let (connection, hub, room, throttle) = (connection.clone(), hub.clone(), room.clone(), throttle.clone());
         tokio::spawn(async move {
-            if let Err(LinkError::Malformed(malformed)) = run(node, &hub, send, receive).await {
+            let ran = run(node, &hub, room.as_ref(), &throttle, send, receive).await;
+            if let Err(LinkError::Malformed(malformed)) = ran {
                 tracing::warn!(node, %malformed, "a stream makes no sense");
                 connection.close(CloseCode::Malformed, malformed.0);
             }
@@ -52,8 +57,16 @@ pub(crate) async fn accept(connection: &Connection, node: NodeId, hub: &Arc<Hub>
 }
 
 /// One stream from its header to the last receiver's answer.
-async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
+async fn run(
+    producer: NodeId,
+    hub: &Hub,
+    room: Option<&Room>,
+    throttle: &Throttle,
+    send: SendStream,
+    receive: RecvStream,
+) -> Result<(), LinkError> {
     let mut reader = Reader::new(receive);
+    reader.set_throttle(throttle.clone());
     let request: StreamRequest = reader.item_stream_header().await?;
     if request.targets.len() > MAX_TARGETS {
         return Err(Malformed("too many targets").into());
@@ -61,9 +74,15 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
     if request.answers.is_some() && (request.targets.len() != 1 || request.live) {
         return Err(Malformed("an answer to several nodes").into());
     }
+    // A stream that answers a call belongs to the call.
+    let place = match room.filter(|_| request.answers.is_none()).map(Room::enter) {
+        Some(Err(failure)) => return refuse(send, &request.targets, &failure).await,
+        Some(Ok(place)) => Some(place),
+        None => None,
+    };
     let _counted = hub.stream_begins();
     let (source, first) = reader.into_parts();
-    let fanout = Arc::new(Fanout::new(&request));
+    let fanout = Arc::new(Fanout::new(&request, hub.limits.item_size));
     // Whoever takes the results of a call may pause as long as it pleases.
     let stall = request.answers.is_none().then(|| Duration::from_millis(request.stall_millis.max(1)));
     let mut entrance = Entrance { producer, hub, request, fanout: fanout.clone(), receivers: JoinSet::new() };
@@ -72,18 +91,49 @@ async fn run(producer: NodeId, hub: &Hub, send: SendStream, receive: RecvStream)
     }
     tokio::select! {
         // Whoever has answered has ended; the tasks of stalled receivers are dropped with the set.
-        answered = answer_producer(&fanout, send) => match answered {
+        answered = answer_producer(&fanout, send, place) => match answered {
             // Dropping the receivers' tasks tells them.
             Err(StreamLost::Stopped) => Ok(()),
             answered => Ok(answered?),
         },
-        error = take_in(&mut entrance, source, first) => match error {
+        error = take_in(&mut entrance, source, first, throttle) => match error {
             // The producer lost interest: dropping the receivers' tasks resets their streams.
             LinkError::Lost(StreamLost::Reset) => Ok(()),
             error => Err(error),
         },
         never = evict_stalled(&fanout, stall) => match never {},
     }
+}
+
+/// How many streams a node may send at a time.
+#[derive(Clone)]
+struct Room {
+    places: Arc<Semaphore>,
+    allowed: u32,
+}
+
+impl Room {
+    fn new(allowed: u32) -> Self {
+        Self { places: Arc::new(Semaphore::new(allowed as usize)), allowed }
+    }
+
+    fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let failure = |_| Failure::Limit { name: "streams_per_node".into(), allowed: self.allowed.into() };
+        self.places.clone().try_acquire_owned().map_err(failure)
+    }
+}
+
+/// Tells the producer that no receiver gets the stream, and why.
+async fn refuse(mut send: SendStream, targets: &[NodeId], failure: &Failure) -> Result<(), LinkError> {
+    let mut bytes = Vec::new();
+    for node in targets {
+        let failure = Some(failure.clone());
+        Answer::Ended(ReceiverEnd { node: *node, delivered: 0, first: 0, dropped: 0, value: None, failure })
+            .put(&mut bytes);
+    }
+    send.write(&mut [bytes.into()]).await?;
+    send.finish();
+    Ok(send.settled().await?)
 }
 
 /// Where receivers come in.
@@ -127,8 +177,8 @@ impl Entrance<'_> {
 }
 
 /// Reads the producer's batches and queues them, and lets in who comes; returns only if the stream cannot go on.
-async fn take_in(entrance: &mut Entrance<'_>, mut source: RecvStream, first: Bytes) -> LinkError {
-    let (mut cutter, mut chunks) = (Cutter::default(), vec![first]);
+async fn take_in(entrance: &mut Entrance<'_>, mut source: RecvStream, first: Bytes, throttle: &Throttle) -> LinkError {
+    let (mut cutter, mut chunks) = (Cutter::up_to(entrance.hub.limits.item_size), vec![first]);
     let failed = loop {
         chunks.drain(..).for_each(|chunk| cutter.push(chunk));
         loop {
@@ -151,7 +201,7 @@ async fn take_in(entrance: &mut Entrance<'_>, mut source: RecvStream, first: Byt
             }
         }
         match source.read(&mut chunks).await {
-            Ok(true) => {}
+            Ok(true) => throttle.pay(chunks.iter().map(Bytes::len).sum()).await,
             Ok(false) => return Malformed("a stream without an end").into(),
             Err(lost) => break lost,
         }
@@ -182,13 +232,21 @@ fn let_newcomers_in(entrance: &mut Entrance<'_>, batch: &Batch) -> Result<(), Ma
 
 /// Tells the producer of grants, of items that went, and of ends, until every receiver has ended; of a live stream, until its source
 /// has ended too.
-async fn answer_producer(fanout: &Fanout, mut send: SendStream) -> Result<(), StreamLost> {
+async fn answer_producer(
+    fanout: &Fanout,
+    mut send: SendStream,
+    mut place: Option<OwnedSemaphorePermit>,
+) -> Result<(), StreamLost> {
     let mut told = Told::default();
     // Receivers go on to the end of what a lost producer has sent.
     let mut reachable = true;
     loop {
         let mut bytes = Vec::new();
         let over = told.put_news(fanout, &mut bytes);
+        if over {
+            // The producer may begin another as soon as it is told.
+            drop(place.take());
+        }
         if reachable && !bytes.is_empty() {
             match send.write(&mut [bytes.into()]).await {
                 Ok(()) => {}
@@ -233,6 +291,7 @@ async fn serve_receiver(fanout: Arc<Fanout>, place: Place, link: NodeLink, offer
     let ended = async {
         let (send, receive) = link.connection.open_bi().await?;
         let mut way = Way { send, reader: Reader::new(receive), over: place.over.clone() };
+        way.reader.set_throttle(link.throttle.clone());
         let mut header = vec![StreamKind::Items as u8];
         message::put(&offer, &mut header);
         if offer.paced {

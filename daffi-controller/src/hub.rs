@@ -8,7 +8,7 @@ use std::{
 };
 
 use daffi_core::{
-    link::FrameSender,
+    link::{FrameSender, Throttle},
     transport::{CloseCode, Connection},
     wire::{
         CallId, CallbackId, Malformed, NodeId,
@@ -23,6 +23,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     directory::{Directory, Refused},
+    limits::Limits,
     router::{Nodes, Router},
 };
 
@@ -30,8 +31,9 @@ use crate::{
 const CONTROL_BACKLOG: usize = 16 << 10;
 
 /// The controller's state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
+    pub(crate) limits: Arc<Limits>,
     state: Mutex<State>,
     /// Apart from the rest, because every frame looks here.
     nodes: RwLock<HashMap<NodeId, NodeLink>>,
@@ -39,7 +41,7 @@ pub(crate) struct Hub {
     settled: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     directory: Directory,
     router: Router,
@@ -62,13 +64,19 @@ pub(crate) struct NodeLink {
     pub(crate) control: mpsc::Sender<ToNode>,
     /// The node has answered a probe.
     pub(crate) alive: Arc<Notify>,
+    /// How fast it may send.
+    pub(crate) throttle: Throttle,
 }
 
 impl NodeLink {
     /// A link, and the control messages to write to it.
-    pub(crate) fn new(connection: Connection, frames: FrameSender) -> (Self, mpsc::Receiver<ToNode>) {
+    pub(crate) fn new(
+        connection: Connection,
+        frames: FrameSender,
+        throttle: Throttle,
+    ) -> (Self, mpsc::Receiver<ToNode>) {
         let (control, messages) = mpsc::channel(CONTROL_BACKLOG);
-        (Self { connection, frames, control, alive: Arc::default() }, messages)
+        (Self { connection, frames, control, alive: Arc::default(), throttle }, messages)
     }
 
     /// Whether both lead to the same session of a node.
@@ -84,6 +92,14 @@ impl NodeLink {
 }
 
 impl Hub {
+    /// One with nobody in it.
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        let directory = Directory::new(limits.nodes, limits.callbacks_per_node);
+        let router = Router::new(limits.calls_per_node);
+        let state = Mutex::new(State { directory, router, streams: 0, draining: false });
+        Self { limits, state, nodes: RwLock::default(), settled: Notify::new() }
+    }
+
     /// Takes a node in, welcomes it and tells the others.
     pub(crate) fn join(&self, name: String, offers: Vec<Offer>, link: NodeLink) -> Result<Member, Refused> {
         let mut state = self.lock();
@@ -95,7 +111,7 @@ impl Hub {
         for other in nodes.values() {
             other.tell(ToNode::Joined { member: member.clone() });
         }
-        link.tell(ToNode::Welcome { node: member.id, members: state.directory.members() });
+        link.tell(ToNode::Welcome { node: member.id, members: state.directory.members(), terms: self.limits.terms() });
         nodes.insert(member.id, link);
         Ok(member)
     }

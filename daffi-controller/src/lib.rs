@@ -8,7 +8,9 @@
 
 mod directory;
 mod fanout;
+mod gate;
 mod hub;
+mod limits;
 mod router;
 mod session;
 
@@ -23,7 +25,10 @@ use std::{
 use daffi_core::transport::{Identity, JoinToken, Listener, StateDir, StateError, quic};
 use tokio::sync::watch;
 
-pub use self::session::serve;
+pub use self::{
+    limits::{InvalidLimits, Limits},
+    session::serve,
+};
 
 pub use daffi_core::transport::DEFAULT_PORT;
 
@@ -39,6 +44,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where its key, certificate and join token are kept. `None` keeps them in memory: they are new at each start.
     pub state: Option<StateDir>,
+    /// How much others may use of it.
+    pub limits: Limits,
 }
 
 impl Config {
@@ -49,18 +56,25 @@ impl Config {
     /// [`StateError::NoHome`].
     pub fn of_user() -> Result<Self, StateError> {
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
-        Ok(Self { listen, state: Some(StateDir::of_user()?) })
+        Ok(Self { listen, state: Some(StateDir::of_user()?), limits: Limits::default() })
     }
 
     /// Listens at this address, with a key and token that live as long as the controller.
-    pub const fn ephemeral(listen: SocketAddr) -> Self {
-        Self { listen, state: None }
+    pub fn ephemeral(listen: SocketAddr) -> Self {
+        Self { listen, state: None, limits: Limits::default() }
     }
 
     /// The same with its key and token in this directory.
     #[must_use]
     pub fn with_state(mut self, state: StateDir) -> Self {
         self.state = Some(state);
+        self
+    }
+
+    /// The same with these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 }
@@ -75,6 +89,9 @@ pub enum StartError {
     /// Its key could not be made.
     #[error(transparent)]
     Identity(#[from] daffi_core::transport::IdentityError),
+    /// Its limits cannot be as they are set.
+    #[error(transparent)]
+    Limits(#[from] InvalidLimits),
     /// The address cannot be listened on.
     #[error("could not listen on {address}: {source}{}", hint(.source))]
     Listen {
@@ -139,6 +156,7 @@ impl Controller {
     ///
     /// [`StartError`].
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        config.limits.check()?;
         let (identity, token) = match &config.state {
             Some(state) => state.controller()?,
             None => {
@@ -150,7 +168,7 @@ impl Controller {
         let (stop, stop_asked) = watch::channel(None);
         let (set_stopped, stopped) = watch::channel(false);
         let (started, start) = mpsc::channel();
-        let (listen, served) = (config.listen, token.clone());
+        let (listen, served, limits) = (config.listen, token.clone(), config.limits.clone());
         // The runtime is made and dropped on its thread: elsewhere it might be within another runtime, which forbids that.
         thread::Builder::new()
             .name("daffi-controller".into())
@@ -163,7 +181,7 @@ impl Controller {
                     match bind(listen, &identity) {
                         Ok((listener, address)) => {
                             let _ = started.send(Ok(address));
-                            serve(listener, served, stop_asked).await;
+                            serve(listener, served, limits, stop_asked).await;
                         }
                         Err(error) => drop(started.send(Err(error))),
                     }

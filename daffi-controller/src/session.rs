@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration, vec::Drain};
 
 use bytes::Bytes;
 use daffi_core::{
-    link::{FrameSender, LinkError, Reader, receive_frames},
+    link::{FrameSender, Intake, LinkError, Reader, Throttle, receive_frames},
     transport::{
         CloseCode, Connection, ConnectionLost, Incoming, JoinToken, Listener, Priority, SendStream, StreamLost,
     },
@@ -18,13 +18,15 @@ use daffi_core::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
     directory::Refused,
     fanout,
+    gate::{Gate, Unfinished},
     hub::{Hub, NodeLink},
+    limits::Limits,
 };
 
 /// How long the holder of a name has to show that it is alive, when another node asks for the name. A node that was killed
@@ -36,15 +38,24 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Runs a controller on this listener until `stop` holds a grace: from then on it refuses nodes and new work, waits at most
 /// that long for what runs, and closes every connection.
-pub async fn serve(mut listener: Listener, token: JoinToken, mut stop: watch::Receiver<Option<Duration>>) {
-    let hub = Arc::new(Hub::default());
+pub async fn serve(
+    mut listener: Listener,
+    token: JoinToken,
+    limits: Limits,
+    mut stop: watch::Receiver<Option<Duration>>,
+) {
+    let limits = Arc::new(limits);
+    let gate = Gate::new(limits.clone());
+    let hub = Arc::new(Hub::new(limits));
     let token = Arc::new(token);
     let mut sessions = JoinSet::new();
     let grace = loop {
         tokio::select! {
             incoming = listener.accept() => match incoming {
                 Some(incoming) => {
-                    sessions.spawn(admit(incoming, hub.clone(), token.clone()));
+                    if let Some((incoming, unfinished)) = gate.pass(incoming) {
+                        sessions.spawn(admit(incoming, unfinished, hub.clone(), token.clone()));
+                    }
                 }
                 None => break Duration::ZERO,
             },
@@ -56,7 +67,9 @@ pub async fn serve(mut listener: Listener, token: JoinToken, mut stop: watch::Re
     // Whoever comes now is told that it is too late.
     let turn_away = async {
         while let Some(incoming) = listener.accept().await {
-            sessions.spawn(admit(incoming, hub.clone(), token.clone()));
+            if let Some((incoming, unfinished)) = gate.pass(incoming) {
+                sessions.spawn(admit(incoming, unfinished, hub.clone(), token.clone()));
+            }
         }
     };
     let finished = tokio::select! {
@@ -82,8 +95,8 @@ enum Rejected {
     Token,
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("no valid hello within {} s", limits::HANDSHAKE.as_secs())]
-    Silent,
+    #[error("no valid hello within {0:?}")]
+    Silent(Duration),
     #[error(transparent)]
     Link(#[from] LinkError),
 }
@@ -95,22 +108,27 @@ impl Rejected {
             Self::Token => CloseCode::Token,
             Self::Refused(Refused::NameTaken(_)) => CloseCode::NameTaken,
             Self::Refused(Refused::NodeName { .. } | Refused::CallbackName { .. }) => CloseCode::InvalidName,
-            Self::Refused(Refused::TooManyCallbacks) => CloseCode::Limit,
+            Self::Refused(Refused::TooManyCallbacks { .. } | Refused::TooManyNodes(_) | Refused::DirectoryFull) => {
+                CloseCode::Limit
+            }
             Self::Refused(Refused::Stopping) => CloseCode::Stopping,
-            Self::Silent => CloseCode::Silent,
+            Self::Silent(_) => CloseCode::Silent,
             Self::Link(_) => CloseCode::Malformed,
         }
     }
 }
 
-async fn admit(incoming: Incoming, hub: Arc<Hub>, token: Arc<JoinToken>) {
-    let connection = match incoming.establish().await {
+async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, token: Arc<JoinToken>) {
+    let (began, patience) = (Instant::now(), hub.limits.handshake_time);
+    let established = timeout(patience, incoming.establish()).await;
+    let connection = match established.unwrap_or(Err(ConnectionLost::TimedOut)) {
         Ok(connection) => connection,
         Err(lost) => return tracing::warn!(%lost, "a connection was not established"),
     };
     let peer = connection.peer();
     let joining = join(&connection, &hub, &token);
-    let joined = timeout(limits::HANDSHAKE, joining).await.unwrap_or(Err(Rejected::Silent));
+    let joined = timeout_at(began + patience, joining).await.unwrap_or(Err(Rejected::Silent(patience)));
+    drop(unfinished);
     let session = match joined {
         Ok(session) => session,
         Err(rejected) => {
@@ -135,6 +153,7 @@ struct Session {
     messages: mpsc::Receiver<ToNode>,
     alive: Arc<tokio::sync::Notify>,
     lane: daffi_core::link::LaneWriter,
+    throttle: Throttle,
 }
 
 async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<Session, Rejected> {
@@ -156,6 +175,7 @@ async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<S
     if !token.admits(&secret) {
         return Err(Rejected::Token);
     }
+    connection.admit(hub.limits.open_streams());
     let hello = receive.message().await?;
     let Some(ToController::Hello { name, offers, software }) = hello else {
         return Err(LinkError::from(Malformed("the first message is not a hello")).into());
@@ -163,7 +183,9 @@ async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<S
     tracing::debug!(name, software, offers = offers.len(), "hello");
 
     let (frames, lane) = FrameSender::new();
-    let (link, messages) = NodeLink::new(connection.clone(), frames);
+    let throttle = hub.limits.bytes_per_second_per_node.map_or_else(Throttle::default, Throttle::new);
+    receive.set_throttle(throttle.clone());
+    let (link, messages) = NodeLink::new(connection.clone(), frames, throttle.clone());
     let alive = link.alive.clone();
     let member = match hub.join(name, offers.clone(), link.clone()) {
         Err(Refused::NameTaken(name)) => {
@@ -174,7 +196,7 @@ async fn join(connection: &Connection, hub: &Hub, token: &JoinToken) -> Result<S
         }
         other => other?,
     };
-    Ok(Session { node: member.id, name: member.name, send, receive, messages, alive, lane })
+    Ok(Session { node: member.id, name: member.name, send, receive, messages, alive, lane, throttle })
 }
 
 /// Whether the holder of a name answers. One that does not loses its connection, and with it the name.
@@ -198,17 +220,19 @@ async fn is_alive(hub: &Hub, name: &str) -> bool {
 impl Session {
     /// Serves the node until it is gone; why it is.
     async fn run(self, connection: &Connection, hub: &Arc<Hub>) -> String {
-        let Self { node, send, receive, messages, alive, lane, name: _ } = self;
+        let Self { node, send, receive, messages, alive, lane, throttle, name: _ } = self;
+        let payload = usize::try_from(hub.limits.message_size).unwrap_or(usize::MAX);
+        let intake = Intake { payload, throttle: throttle.clone() };
         let deliver = {
             let hub = hub.clone();
             move |frames: Drain<'_, Frame>| hub.handle(node, frames)
         };
         let ended = tokio::select! {
-            ended = read_control(receive, node, hub, &alive) => ended,
+            ended = read_control(receive, connection, node, hub, &alive) => ended,
             lost = write_control(send, messages) => Err(lost.into()),
             lost = lane.run(connection.clone()) => Err(lost.into()),
-            error = receive_frames(connection, deliver) => Err(error),
-            error = fanout::accept(connection, node, hub) => Err(error),
+            error = receive_frames(connection, intake, deliver) => Err(error),
+            error = fanout::accept(connection, node, hub, &throttle) => Err(error),
         };
         match ended {
             Ok(()) => {
@@ -235,6 +259,7 @@ impl Session {
 
 async fn read_control(
     mut receive: Reader,
+    connection: &Connection,
     node: NodeId,
     hub: &Hub,
     alive: &tokio::sync::Notify,
@@ -244,6 +269,10 @@ async fn read_control(
             Some(ToController::Offer { offers }) => {
                 if let Err(refused) = hub.offer(node, offers) {
                     tracing::warn!(node, %refused, "refused callbacks");
+                    // It was told how many it may offer; or its copy of everybody's callbacks would not fit any more.
+                    if matches!(refused, Refused::TooManyCallbacks { .. } | Refused::DirectoryFull) {
+                        connection.close(CloseCode::Limit, &refused.to_string());
+                    }
                     return Err(Malformed("callbacks that cannot be offered").into());
                 }
             }

@@ -29,7 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn command(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daffi-controller"));
-    for name in ["DAFFI_HOST", "DAFFI_PORT", "DAFFI_GRACE", "DAFFI_LOG", "DAFFI_TOKEN", "DAFFI_TOKEN_FILE"] {
+    for name in [
+        "DAFFI_HOST",
+        "DAFFI_PORT",
+        "DAFFI_GRACE",
+        "DAFFI_LOG",
+        "DAFFI_TOKEN",
+        "DAFFI_TOKEN_FILE",
+        "DAFFI_MAX_NODES",
+        "DAFFI_MAX_BYTES_PER_SECOND",
+    ] {
         command.env_remove(name);
     }
     command.env("DAFFI_STATE_DIR", state).stdin(Stdio::null()).kill_on_drop(true);

@@ -16,7 +16,7 @@ use daffi_core::wire::{
     credit::Credit,
     failure::Failure,
     item_stream::{Answer, ReceiverEnd, StreamRequest},
-    limits::{self, FRAGMENT, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS, TELL_DROPPED},
+    limits::{self, BATCH, FRAGMENT, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS, TELL_DROPPED},
     pace::Pace,
     queue::Queue,
 };
@@ -53,6 +53,8 @@ struct State {
     takes_fragments: bool,
     /// How many bytes came of a batch whose last fragment has not come.
     fragments: usize,
+    /// How many bytes an item may have.
+    item_size: usize,
     has_ended: bool,
 }
 
@@ -138,7 +140,7 @@ impl Receiver {
 }
 
 impl Fanout {
-    pub(super) fn new(request: &StreamRequest) -> Self {
+    pub(super) fn new(request: &StreamRequest, item_size: u64) -> Self {
         let state = State {
             receivers: Vec::with_capacity(request.targets.len()),
             came: 0,
@@ -150,6 +152,7 @@ impl Fanout {
             latest: None,
             takes_fragments: request.takes_fragments(),
             fragments: 0,
+            item_size: usize::try_from(item_size).unwrap_or(MAX_PAYLOAD),
             has_ended: false,
         };
         Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now() }
@@ -381,7 +384,8 @@ impl State {
         }
         let body = header.body as usize;
         let length = self.fragments + body;
-        if length > MAX_PAYLOAD + MAX_HEAD || (self.takes_fragments && body > 2 * FRAGMENT) {
+        // A batch has less than what closes it, and one item.
+        if length > self.item_size + BATCH + MAX_HEAD || (self.takes_fragments && body > 2 * FRAGMENT) {
             return Err(Malformed("a batch above the limit"));
         }
         let is_fragment = header.carries == Carries::Fragment;

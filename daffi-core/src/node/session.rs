@@ -20,14 +20,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Inner, State, directory::Directory, error::JoinError, event::Event, invoke, stream::receive};
 use crate::{
-    link::{FrameSender, LaneWriter, LinkError, Reader, receive_frames},
+    link::{FrameSender, Intake, LaneWriter, LinkError, Reader, receive_frames},
     transport::{
         CloseCode, Connection, ConnectionLost, JoinToken, Priority, SendStream, StateDir, StreamLost, memory,
         quic::{ConnectError, Connector},
     },
     wire::{
         CallId, Malformed, NodeId, StreamKind,
-        control::{Member, ToController, ToNode},
+        control::{Member, Terms, ToController, ToNode},
         frame::Frame,
         limits, message, preamble,
     },
@@ -68,6 +68,8 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     pub(crate) frames: FrameSender,
     pub(crate) control: mpsc::UnboundedSender<ToController>,
+    /// What the controller lets this node have.
+    pub(crate) terms: Terms,
     running: Mutex<Running>,
     /// What runs for others, callbacks and streams. Closed when the node takes no more.
     pub(crate) tasks: TaskTracker,
@@ -249,6 +251,9 @@ async fn attempt(inner: &Arc<Inner>, target: &Target, token: &TokenSource) -> Re
             let connected = loop {
                 match attempts.next().await {
                     Some(Ok(connection)) => break Some(connection),
+                    Some(Err(ConnectError::Lost(lost @ ConnectionLost::Refused))) => {
+                        last = Attempt::Failed(JoinError::Limit { reason: lost.to_string() });
+                    }
                     Some(Err(ConnectError::Lost(lost))) => last = failed(lost.to_string()),
                     Some(Err(error @ ConnectError::Unreachable { .. })) => last = failed(error.to_string()),
                     Some(Err(error)) => return Err(JoinError::WrongController(error).into()),
@@ -348,6 +353,7 @@ async fn refusal(inner: &Inner, connection: &Connection, target: &Target, error:
             CloseCode::Version => JoinError::Version { reason },
             CloseCode::Token => JoinError::WrongToken { reason },
             CloseCode::NameTaken => JoinError::NameTaken { reason },
+            CloseCode::Limit => JoinError::Limit { reason },
             // It may be back, or quicker, the next time.
             CloseCode::Stopping | CloseCode::Silent => {
                 return Attempt::Failed(unreachable(inner, target, reason));
@@ -396,9 +402,9 @@ async fn greet(
         // It closes the connection and says so.
         return Err(connection.closed().await.into());
     }
-    let (node, members) = loop {
+    let (node, members, terms) = loop {
         match receive.message().await? {
-            Some(ToNode::Welcome { node, members }) => break (node, members),
+            Some(ToNode::Welcome { node, members, terms }) => break (node, members, terms),
             Some(_) => {}
             None => return Err(Malformed("the controller ended the control stream").into()),
         }
@@ -409,6 +415,7 @@ async fn greet(
         connection: connection.clone(),
         frames,
         control,
+        terms,
         running: Mutex::default(),
         tasks: TaskTracker::new(),
         ended: CancellationToken::new(),
@@ -447,7 +454,7 @@ impl Session {
             error = read_control(receive, inner, &link) => error,
             lost = write_control(send, messages) => lost.into(),
             lost = lane.run(connection.clone()) => lost.into(),
-            error = receive_frames(connection, deliver) => error,
+            error = receive_frames(connection, Intake::default(), deliver) => error,
             error = receive::accept(inner, &link) => error,
         };
         match error {

@@ -31,6 +31,13 @@ pub enum Failure {
         /// How many may wait.
         waiting: u32,
     },
+    /// A limit that the controller sets is reached. It did not run.
+    Limit {
+        /// The limit's name in the controller's configuration.
+        name: String,
+        /// How many there may be.
+        allowed: u64,
+    },
     /// The controller is about to stop. It did not run.
     Stopping,
     /// The node is about to stop. It did not run.
@@ -84,6 +91,7 @@ impl fmt::Display for Failure {
             Self::Full { running, waiting } => {
                 write!(f, "{running} runs of the callback are under way and {waiting} wait, which are all it allows")
             }
+            Self::Limit { name, allowed } => write!(f, "the controller's limit `{name}` of {allowed} is reached"),
             Self::Stopping => f.write_str("the controller is stopping"),
             Self::NodeStopping => f.write_str("the node is stopping"),
             Self::BadArguments { message } => write!(f, "the arguments do not fit: {message}"),
@@ -124,6 +132,7 @@ mod tests {
         for failure in [
             Failure::App { error: vec![1, 2] },
             Failure::NoCallback,
+            Failure::Limit { name: "calls_per_node".into(), allowed: 7 },
             Failure::Panicked { message: "oh".into() },
             Failure::TooLarge { size: 9, limit: 8 },
         ] {

@@ -76,7 +76,7 @@ async fn send(
     let (keep, live) = (options.on_slow.keep(), options.live());
     let request = StreamRequest { callback: id, targets, stall_millis, trace, answers: None, keep, live };
 
-    let slot = Slot::new(node.clock);
+    let slot = Slot::new(node.clock, link.terms.item_size);
     let mut ends = Vec::new();
     let heard = |heard| match heard {
         Heard::Dropped { node: receiver, items } => party.announce_dropped(receiver, items),

@@ -46,7 +46,7 @@ pub(crate) async fn respond(
     let (inner, link) = (inner.clone(), link.clone());
     let io = inner.runtimes.io.clone();
     let responding = async move {
-        let slot = Slot::new(inner.clock);
+        let slot = Slot::new(inner.clock, link.terms.item_size);
         let (callback, targets) = (ask.callback, vec![caller]);
         let (trace, answers) = (ask.trace, Some(call));
         let request = StreamRequest { callback, targets, stall_millis: 0, trace, answers, keep: None, live: false };

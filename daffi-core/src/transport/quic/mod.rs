@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, TransportErrorCode, VarInt};
 use rustls::crypto::CryptoProvider;
 
 use self::{
@@ -65,6 +65,15 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all streams of a connection together. The receiving side reads at once, so this bounds memory rather than
 /// speed.
 const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// How much a peer may send before it was admitted and that is not read yet: the controller reads the secret first, and nothing
+/// more unless it is right.
+const STRANGER_WINDOW: u32 = 64 << 10;
+
+/// How many connections may wait to be looked at, and how many bytes of their first packets are kept: the controller looks at each at
+/// once, so more are a flood that it does not keep up with.
+const MAX_INCOMING: usize = 1 << 10;
+const INCOMING_BYTES: u64 = 16 << 20;
 
 /// How much may be sent and not yet acknowledged on a connection.
 const SEND_WINDOW: u64 = 8 << 20;
@@ -129,7 +138,8 @@ impl Listener {
             .map_err(io::Error::other)?;
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
-        let config = ServerConfig::with_crypto(Arc::new(crypto));
+        let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+        config.max_incoming(MAX_INCOMING).incoming_buffer_size_total(INCOMING_BYTES);
         Ok(Self { endpoint: endpoint(address, Some(config.clone()))?, config: Arc::new(config) })
     }
 
@@ -169,17 +179,36 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Establishes the connection, within [`limits::HANDSHAKE`].
+    /// Where it comes from.
+    pub fn address(&self) -> IpAddr {
+        self.incoming.remote_address().ip()
+    }
+
+    /// Whether the peer has shown that it receives what is sent to this address.
+    pub fn is_validated(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Answers with a Retry packet. What could not be answered so is dropped: the peer tries again.
+    pub fn validate(self) {
+        if let Err(error) = self.incoming.retry() {
+            error.into_incoming().ignore();
+        }
+    }
+
+    /// Answers that no connection is taken.
+    pub fn refuse(self) {
+        self.incoming.refuse();
+    }
+
+    /// Establishes the connection. Cancel safe: dropping the future gives it up.
     ///
     /// # Errors
     ///
     /// [`ConnectionLost`].
     pub async fn establish(self) -> Result<quinn::Connection, ConnectionLost> {
         let connecting = self.incoming.accept_with(self.config).map_err(|error| connection_lost(&error))?;
-        match tokio::time::timeout(limits::HANDSHAKE, connecting).await {
-            Ok(connection) => connection.map_err(|error| connection_lost(&error)),
-            Err(_) => Err(ConnectionLost::TimedOut),
-        }
+        connecting.await.map_err(|error| connection_lost(&error))
     }
 }
 
@@ -267,11 +296,17 @@ enum Side {
 
 fn transport(peer: IpAddr, side: Side) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
+    let (both_ways, one_way, window) = match side {
+        // The controller is whom the node connected to, and showed that it is.
+        Side::Connecting => (MAX_STREAMS, MAX_STREAMS, CONNECTION_WINDOW),
+        // The control stream, and nothing else.
+        Side::Listening => (1, 0, STRANGER_WINDOW),
+    };
     config
-        .max_concurrent_bidi_streams(MAX_STREAMS.into())
-        .max_concurrent_uni_streams(MAX_STREAMS.into())
+        .max_concurrent_bidi_streams(both_ways.into())
+        .max_concurrent_uni_streams(one_way.into())
         .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
+        .receive_window(window.into())
         .send_window(SEND_WINDOW)
         // Datagram frames are not used: 23 to 42 % of them were lost in measurements.
         .datagram_receive_buffer_size(None)
@@ -312,17 +347,27 @@ fn provider() -> Arc<CryptoProvider> {
         .clone()
 }
 
+/// See [`Connection::admit`](super::Connection::admit).
+pub(super) fn admit(connection: &quinn::Connection, streams: u32) {
+    connection.set_receive_window(CONNECTION_WINDOW.into());
+    connection.set_max_concurrent_bi_streams(streams.max(MAX_STREAMS).into());
+    connection.set_max_concurrent_uni_streams(MAX_STREAMS.into());
+}
+
 pub(super) fn both((send, receive): (quinn::SendStream, quinn::RecvStream)) -> (SendStream, RecvStream) {
     (SendStream::Quic(send), RecvStream::Quic(receive))
 }
 
 pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost {
-    use quinn::ConnectionError::{ApplicationClosed, LocallyClosed, TimedOut};
+    use quinn::ConnectionError::{ApplicationClosed, ConnectionClosed, LocallyClosed, TimedOut};
     match error {
         ApplicationClosed(close) => ConnectionLost::ClosedByPeer {
             code: CloseCode::from_wire(close.error_code.into_inner()),
             reason: String::from_utf8_lossy(&close.reason).into_owned(),
         },
+        ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => {
+            ConnectionLost::Refused
+        }
         LocallyClosed => ConnectionLost::ClosedHere,
         TimedOut => ConnectionLost::TimedOut,
         other => ConnectionLost::Failed(other.to_string()),

@@ -418,7 +418,9 @@ mod tests {
         let accept = async { listener.accept().await.unwrap().establish().await };
         let connector = Connector::new(address).unwrap();
         let (connected, accepted) = tokio::join!(connector.connect(address, token, PATIENCE), accept);
-        (connected.map(Connection::Quic), accepted.ok().map(Connection::Quic))
+        let accepted = accepted.ok().map(Connection::Quic);
+        accepted.iter().for_each(|connection| connection.admit(0));
+        (connected.map(Connection::Quic), accepted)
     }
 
     #[tokio::test]
@@ -469,6 +471,36 @@ mod tests {
         controller.close(CloseCode::NameTaken, "taken");
         let lost = ConnectionLost::ClosedByPeer { code: CloseCode::NameTaken, reason: "taken".into() };
         assert_eq!(node.closed().await, lost);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_has_one_stream_and_little_room() {
+        let identity = Identity::generate().unwrap();
+        let token = JoinToken::generate(identity.fingerprint());
+        let mut listener = Listener::bind(LOCALHOST, &identity).unwrap();
+        let address = listener.local_addr().unwrap();
+        let accept = async { listener.accept().await.unwrap().establish().await };
+        let connector = Connector::new(address).unwrap();
+        let (connected, accepted) = tokio::join!(connector.connect(address, &token, PATIENCE), accept);
+        let (node, controller) = (Connection::Quic(connected.unwrap()), Connection::Quic(accepted.unwrap()));
+        let (mut control, _answers) = node.open_bi().await.unwrap();
+        let (mut second, mut third) = (Box::pin(node.open_bi()), Box::pin(node.open_uni()));
+        let mut sent = [Bytes::from(vec![7; STRANGER_WINDOW as usize + 1])];
+        {
+            let mut write = Box::pin(control.write(&mut sent));
+            // All that it may send arrives, and then it waits.
+            let (_, mut received) = tokio::select! {
+                _ = &mut write => panic!("more than the window was sent before anything was read"),
+                accepted = controller.accept_bi() => accepted.unwrap(),
+            };
+            assert!(futures_util::poll!(&mut second).is_pending() && futures_util::poll!(&mut third).is_pending());
+            controller.admit(0);
+            let mut chunks = Vec::new();
+            let (written, _) = tokio::join!(write, received.read(&mut chunks));
+            written.unwrap();
+        }
+        let others = async { (second.await.unwrap(), third.await.unwrap()) };
+        tokio::time::timeout(PATIENCE, others).await.unwrap();
     }
 
     #[tokio::test]

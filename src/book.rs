@@ -34,6 +34,7 @@ pages! {
     Errors = "guide/errors.md",
     Testing = "guide/testing.md",
     Production = "production.md",
+    ControllerLimits = "limits.md",
     FromPython = "from-python.md",
     FromGrpc = "from-grpc.md",
 }

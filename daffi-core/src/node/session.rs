@@ -232,7 +232,10 @@ enum Attempt {
 
 impl From<JoinError> for Attempt {
     fn from(error: JoinError) -> Self {
-        Self::Hopeless(error)
+        match error {
+            JoinError::State(state) if state.is_passing() => Self::Failed(JoinError::State(state)),
+            error => Self::Hopeless(error),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Peers that nobody knows, or that nobody should: they get little, and the others do not notice them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -108,19 +108,22 @@ async fn relay(to: SocketAddr, tasks: &mut JoinSet<()>) -> SocketAddr {
     tasks.spawn(async move {
         let (mut backs, mut answers, mut buffer) = (HashMap::new(), JoinSet::new(), vec![0; 1 << 16]);
         while let Ok((length, from)) = front.recv_from(&mut buffer).await {
-            if !backs.contains_key(&from) {
-                let back = Arc::new(UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap());
-                back.connect(to).await.unwrap();
-                backs.insert(from, back.clone());
-                let front = front.clone();
-                answers.spawn(async move {
-                    let mut buffer = vec![0; 1 << 16];
-                    while let Ok(length) = back.recv(&mut buffer).await {
-                        let _ = front.send_to(&buffer[..length], from).await;
-                    }
-                });
-            }
-            let _ = backs[&from].send(&buffer[..length]).await;
+            let back = match backs.entry(from) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let back = Arc::new(UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap());
+                    back.connect(to).await.unwrap();
+                    let (front, answering) = (front.clone(), back.clone());
+                    answers.spawn(async move {
+                        let mut buffer = vec![0; 1 << 16];
+                        while let Ok(length) = answering.recv(&mut buffer).await {
+                            let _ = front.send_to(&buffer[..length], from).await;
+                        }
+                    });
+                    new.insert(back)
+                }
+            };
+            let _ = back.send(&buffer[..length]).await;
         }
     });
     address

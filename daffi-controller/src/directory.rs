@@ -1,6 +1,6 @@
 //! Who is there and what each offers. Plain data: no tasks, no connections.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use daffi_core::wire::{
     CallbackId, NodeId,
@@ -20,6 +20,8 @@ pub(crate) struct Directory {
     callbacks: HashMap<String, Numbered>,
     /// The numbers that stand for callbacks now.
     numbers: HashSet<CallbackId>,
+    /// Names that the last node that offered them left, in the order in which it did.
+    unused: VecDeque<String>,
     last_node: NodeId,
     last_callback: CallbackId,
     /// How many bytes of a welcome all members take.
@@ -32,7 +34,7 @@ pub(crate) struct Directory {
 #[derive(Debug)]
 struct Numbered {
     id: CallbackId,
-    /// How many nodes offer it. With the last of them the number goes, so that names which come and go leave nothing behind.
+    /// How many nodes offer it.
     offerers: usize,
 }
 
@@ -42,6 +44,10 @@ struct Entry {
     callbacks: HashSet<CallbackId>,
     bytes: usize,
 }
+
+/// How many names keep their numbers that no node offers any more: a live stream has the number from its beginning, and those who take
+/// it may all go and come again. Not all of them, or names that come and go would fill the memory.
+const UNUSED: usize = 16 << 10;
 
 /// Room in a welcome for everything but the members.
 const WELCOME: usize = 4 << 10;
@@ -80,6 +86,7 @@ impl Directory {
             names: HashMap::new(),
             callbacks: HashMap::new(),
             numbers: HashSet::new(),
+            unused: VecDeque::new(),
             last_node: 0,
             last_callback: 0,
             bytes: 0,
@@ -172,7 +179,7 @@ impl Directory {
         })
     }
 
-    /// Gives each name its number: the same for all nodes, for as long as one offers it.
+    /// Gives each name its number: the same for all nodes, for as long as one offers it, and mostly for good: see [`UNUSED`].
     fn number(&mut self, offers: Vec<Offer>) -> Vec<Offered> {
         let Self { callbacks, numbers, last_callback, .. } = self;
         let numbered = offers.into_iter().map(|offer| {
@@ -189,13 +196,21 @@ impl Directory {
 
     /// A node offers these no more.
     fn forget(&mut self, offers: &[Offered]) {
-        for Offered { id, offer } in offers {
+        for Offered { offer, .. } in offers {
             if let Some(numbered) = self.callbacks.get_mut(&offer.name) {
                 numbered.offerers -= 1;
                 if numbered.offerers == 0 {
-                    self.callbacks.remove(&offer.name);
-                    self.numbers.remove(id);
+                    self.unused.push_back(offer.name.clone());
                 }
+            }
+        }
+        while self.unused.len() > UNUSED {
+            let Some(name) = self.unused.pop_front() else { return };
+            // Somebody may offer it again.
+            if self.callbacks.get(&name).is_some_and(|numbered| numbered.offerers == 0)
+                && let Some(numbered) = self.callbacks.remove(&name)
+            {
+                self.numbers.remove(&numbered.id);
             }
         }
     }
@@ -294,24 +309,29 @@ mod tests {
         assert_eq!(directory.join("b".into(), vec![large("b")]), Err(Refused::DirectoryFull));
         assert_eq!(directory.offer(a, vec![large("b")]), Err(Refused::DirectoryFull));
         directory.leave(a);
-        assert_eq!((directory.bytes, directory.callbacks.len(), directory.numbers.len()), (0, 0, 0));
+        assert_eq!(directory.bytes, 0);
         directory.join("b".into(), vec![large("b")]).unwrap();
     }
 
     #[test]
-    fn a_number_goes_with_the_last_that_offers_it() {
+    fn a_name_that_nobody_offers_keeps_its_number_until_many_others_have_gone() {
         let mut directory = directory();
-        let a = directory.join("a".into(), vec![offer("add"), offer("add")]).unwrap();
-        let b = directory.join("b".into(), vec![offer("add")]).unwrap();
-        assert_eq!(a.offers.len(), 1);
-        directory.leave(a.id);
-        let c = directory.join("c".into(), vec![offer("add")]).unwrap();
-        assert_eq!(c.offers[0].id, b.offers[0].id);
-        directory.leave(b.id);
-        directory.leave(c.id);
-        assert!(directory.callbacks.is_empty() && directory.numbers.is_empty());
-        let d = directory.join("d".into(), vec![offer("add")]).unwrap();
-        assert_ne!(d.offers[0].id, b.offers[0].id, "a frame of before finds nothing else");
+        let pass = |directory: &mut Directory, name: &str| {
+            let member = directory.join("a".into(), vec![offer(name), offer(name)]).unwrap();
+            directory.leave(member.id);
+            member.offers[0].id
+        };
+        let add = pass(&mut directory, "add");
+        assert_eq!(pass(&mut directory, "add"), add);
+        let stays = directory.join("b".into(), vec![offer("stays")]).unwrap();
+        for number in 0..2 * UNUSED {
+            pass(&mut directory, &format!("other{number}"));
+        }
+        let kept = (directory.callbacks.len(), directory.numbers.len(), directory.unused.len());
+        assert_eq!(kept, (UNUSED + 1, UNUSED + 1, UNUSED));
+        assert_ne!(pass(&mut directory, "add"), add, "a frame of before finds nothing else");
+        let again = directory.join("c".into(), vec![offer("stays")]).unwrap();
+        assert_eq!(again.offers[0].id, stays.offers[0].id);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Directory {
 
     /// The name of the node that left, if it was known.
     pub(crate) fn left(&mut self, node: NodeId) -> Option<String> {
-        // Its number is not the name's any more when the last has left, and the next that offers it brings another.
+        // When the last has left, the next that offers it may bring another number.
         self.callbacks.retain(|_, offering| {
             offering.offerers.retain(|offerer| offerer.node != node);
             !offering.offerers.is_empty()

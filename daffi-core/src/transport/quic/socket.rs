@@ -179,11 +179,13 @@ impl Waiting {
         match registered {
             // If there is room by now, this is an event at once.
             Ok(registered) => Self::Event(registered),
-            Err(_) => {
-                let _runtime = socket.runtime.enter();
-                Self::Time(Box::pin(tokio::time::sleep(SHORTAGE)))
-            }
+            Err(_) => Self::some_time(socket),
         }
+    }
+
+    fn some_time(socket: &ReadSocket) -> Self {
+        let _runtime = socket.runtime.enter();
+        Self::Time(Box::pin(tokio::time::sleep(SHORTAGE)))
     }
 }
 
@@ -257,5 +259,17 @@ mod tests {
         let room = poll_fn(|cx| poller.as_mut().poll_writable(cx));
         tokio::time::timeout(PATIENCE, room).await.unwrap().unwrap();
         assert!(poller.as_mut().poll_writable(&mut cx).is_ready());
+    }
+
+    #[tokio::test]
+    async fn without_a_descriptor_to_wait_with_it_waits_for_time() {
+        let socket = socket();
+        let waiting = Some(Waiting::some_time(&socket));
+        let mut poller = Box::pin(Room { socket: socket.clone(), seen: 0, waiting });
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(poller.as_mut().poll_writable(&mut cx).is_pending());
+        let room = poll_fn(|cx| poller.as_mut().poll_writable(cx));
+        tokio::time::timeout(PATIENCE, room).await.unwrap().unwrap();
+        assert!(poller.as_mut().poll_writable(&mut cx).is_ready(), "it waits once");
     }
 }

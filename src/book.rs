@@ -35,6 +35,7 @@ pages! {
     Testing = "guide/testing.md",
     Production = "production.md",
     Access = "access.md",
+    ControllerLimits = "limits.md",
     FromPython = "from-python.md",
     FromGrpc = "from-grpc.md",
 }

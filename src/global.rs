@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
-use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
+use daffi_controller::{Config, Controller, DEFAULT_GRACE, DEFAULT_PORT, Limits, listen_address};
 use daffi_core::{
     node::{Callback, JoinError, Node, Op, Service},
     transport::{JoinToken, StateDir},
@@ -139,6 +139,7 @@ pub struct Builder {
     state_dir: Option<PathBuf>,
     config_file: Option<PathBuf>,
     token_given: bool,
+    limits: Option<Limits>,
 }
 
 impl Default for Builder {
@@ -152,6 +153,7 @@ impl Default for Builder {
             state_dir: None,
             config_file: None,
             token_given: false,
+            limits: None,
         }
     }
 }
@@ -225,9 +227,15 @@ impl Builder {
         self
     }
 
-    /// The config file of the controller in this process: its rules and certificates, as `daffi-controller --config` reads them.
+    /// The config file of the controller in this process: its rules, certificates and limits, as `daffi-controller --config` reads it.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.config_file = Some(path.into());
+        self
+    }
+
+    /// How much the controller in this process lets others use of it. Without it that is what the config file says.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
         self
     }
 
@@ -293,7 +301,7 @@ impl Builder {
                 None => StateDir::of_user().map_err(daffi_controller::StartError::from)?,
             };
             let mut config = Config::ephemeral(listen_address(&self.host, self.port)?).with_state(state);
-            config.file = self.config_file;
+            (config.file, config.limits) = (self.config_file, self.limits);
             let controller = Controller::start(&config)?;
             let mut node = None;
             if self.init_node {

@@ -53,6 +53,7 @@ mod global;
 pub mod testing;
 pub mod trace;
 
+pub use daffi_controller::{InvalidLimits, Limits};
 pub use daffi_core::{
     node::{
         BackgroundCall, BroadcastCall, Call, CallError, CallbackInfo, Context, Dynamic, DynamicCall, Event, Events,

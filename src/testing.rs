@@ -105,6 +105,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use daffi_controller::Limits;
 pub use daffi_core::{node::Builder as NodeBuilder, transport::memory::Links};
 use daffi_core::{
     node::Node,
@@ -225,7 +226,8 @@ impl Network {
         self.crash_controller();
         let (stop, stopped) = watch::channel(None);
         let listener = Listener::Memory(self.network.listen(CONTROLLER));
-        let task = self.runtime.spawn(daffi_controller::serve(listener, self.token.clone(), stopped));
+        let task =
+            self.runtime.spawn(daffi_controller::serve(listener, self.token.clone(), Limits::default(), stopped));
         *self.controller() = Some(Controller { stop, task });
     }
 

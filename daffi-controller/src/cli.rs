@@ -5,8 +5,9 @@ use std::{
     path::PathBuf,
 };
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
-use daffi_controller::{CertificateFiles, Config, DEFAULT_GRACE, DEFAULT_PORT, listen_address};
+use daffi_controller::{CertificateFiles, Config, ConfigFile, DEFAULT_GRACE, DEFAULT_PORT, Limits, listen_address};
 use daffi_core::transport::{StateDir, StateError};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -45,9 +46,13 @@ Certificates and rules:
   Besides the token, nodes may have, or need, certificates of an authority of yours (`--ca`, `--require-certificate`), and a config \
 file may say which node may call, offer and stream which callback (`--config`). `daffi-controller cert --help` makes certificates.
 
+Limits:
+  How much others may use of it stands in the config file's table `limits`; what is said on the command line counts more. They hold \
+from the start: to change them, start it again.
+
 Environment:
-  DAFFI_HOST, DAFFI_PORT, DAFFI_STATE_DIR, DAFFI_CONFIG, DAFFI_GRACE and DAFFI_LOG stand for the options; an option on the command line counts \
-more.
+  DAFFI_HOST, DAFFI_PORT, DAFFI_STATE_DIR, DAFFI_CONFIG, DAFFI_GRACE, DAFFI_MAX_NODES, DAFFI_MAX_BYTES_PER_SECOND and DAFFI_LOG stand \
+for the options; an option on the command line counts more.
   DAFFI_TOKEN, DAFFI_TOKEN_FILE, DAFFI_CERT, DAFFI_KEY and DAFFI_CA are read by nodes, not by the controller.
 
 Signals:
@@ -73,7 +78,7 @@ pub(crate) struct Cli {
     #[arg(long, env = "DAFFI_STATE_DIR", value_name = "DIR", global = true)]
     state_dir: Option<PathBuf>,
 
-    /// A TOML file with rules and certificates; SIGHUP has it read again
+    /// A TOML file with rules, certificates and limits; SIGHUP has the first two read again
     #[arg(long, env = "DAFFI_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
@@ -96,6 +101,14 @@ pub(crate) struct Cli {
     /// How long calls and streams under way may go on after a signal
     #[arg(long, env = "DAFFI_GRACE", value_name = "TIME", default_value_t = DEFAULT_GRACE.into())]
     pub(crate) grace: humantime::Duration,
+
+    /// How many nodes may have joined at a time [default: 10000]
+    #[arg(long, env = "DAFFI_MAX_NODES", value_name = "COUNT")]
+    max_nodes: Option<usize>,
+
+    /// How much each node may send in a second, such as `50 MiB`; what it sends beyond that waits [default: no limit]
+    #[arg(long, env = "DAFFI_MAX_BYTES_PER_SECOND", value_name = "SIZE")]
+    max_bytes_per_second: Option<ByteSize>,
 
     /// What to log: error, warn, info, debug, trace, off, or a filter such as `info,quinn=debug`
     #[arg(long, env = "DAFFI_LOG", value_name = "FILTER", default_value = "info", value_parser = filter)]
@@ -139,10 +152,22 @@ impl Cli {
         self.state_dir.as_ref().map_or_else(StateDir::of_user, |path| Ok(StateDir::at(path)))
     }
 
+    /// These limits, with those that were set on the command line.
+    fn limits(&self, mut limits: Limits) -> Limits {
+        limits.nodes = self.max_nodes.unwrap_or(limits.nodes);
+        let bytes_per_second = self.max_bytes_per_second.map(|size| size.as_u64());
+        limits.bytes_per_second_per_node = bytes_per_second.or(limits.bytes_per_second_per_node);
+        limits
+    }
+
     /// What the controller needs to start.
     pub(crate) fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
         let mut config = self.kept()?;
         config.listen = listen_address(&self.host, self.port)?;
+        if self.max_nodes.is_some() || self.max_bytes_per_second.is_some() {
+            let file = self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+            config = config.with_limits(self.limits(file.limits));
+        }
         Ok(config)
     }
 
@@ -190,6 +215,15 @@ mod tests {
     fn localhost_is_the_ipv4_one() {
         let cli = Cli::parse_from(["daffi-controller", "--host", "localhost", "--port", "9", "--state-dir", "x"]);
         assert_eq!(cli.config().unwrap().listen, SocketAddr::from(([127, 0, 0, 1], 9)));
+    }
+
+    #[test]
+    fn limits_are_what_the_command_line_says() {
+        let cli = Cli::parse_from(["daffi-controller", "--max-nodes", "3", "--max-bytes-per-second", "50 MiB"]);
+        let limits = cli.limits(Limits::default());
+        assert_eq!((limits.nodes, limits.bytes_per_second_per_node), (3, Some(50 << 20)));
+        assert_eq!(Cli::parse_from(["daffi-controller"]).limits(Limits::default()), Limits::default());
+        assert!(Cli::try_parse_from(["daffi-controller", "--max-bytes-per-second", "much"]).is_err());
     }
 
     #[test]

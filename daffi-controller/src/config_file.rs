@@ -6,8 +6,9 @@ use std::{
 };
 
 use serde::Deserialize;
+use toml::de::DeTable;
 
-use crate::rules::Rules;
+use crate::{limits::Limits, rules::Rules};
 
 /// What a config file says.
 ///
@@ -17,6 +18,10 @@ use crate::rules::Rules;
 /// certificate = "controller.pem"
 /// key = "controller.key"
 /// required = true
+///
+/// [limits]
+/// nodes = 200
+/// item_size = "16 MiB"
 ///
 /// [[rule]]
 /// nodes = "worker-*"
@@ -28,6 +33,8 @@ use crate::rules::Rules;
 pub struct ConfigFile {
     /// Which certificates it shows and asks for.
     pub certificates: CertificateFiles,
+    /// How much others may use of the controller.
+    pub limits: Limits,
     /// What nodes may do.
     #[serde(rename = "rule")]
     pub rules: Rules,
@@ -80,11 +87,14 @@ impl ConfigFile {
     /// [`ConfigFileError`].
     pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigFileError::Io { path: path.to_owned(), source })?;
-        let mut file: Self = toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let invalid = |start: Option<usize>, message: String| {
+            let before = start.and_then(|start| text.get(..start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            ConfigFileError::Invalid { path: path.to_owned(), line, message: error.message().to_owned() }
-        })?;
+            ConfigFileError::Invalid { path: path.to_owned(), line, message }
+        };
+        let mut file: Self = toml::from_str(&text)
+            .map_err(|error| invalid(error.span().map(|span| span.start), error.message().to_owned()))?;
+        file.limits.check().map_err(|wrong| invalid(start_of(&text, "limits", wrong.name()), wrong.to_string()))?;
         let CertificateFiles { certificate, key, ca, required: _ } = &mut file.certificates;
         for relative in [certificate, key, ca].into_iter().flatten() {
             // A path that is absolute stays as it is.
@@ -92,6 +102,12 @@ impl ConfigFile {
         }
         Ok(file)
     }
+}
+
+/// Where the value of a key in a table begins.
+fn start_of(text: &str, table: &str, key: &str) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    Some(file.get_ref().get(table)?.get_ref().get(key)?.span().start)
 }
 
 impl CertificateFiles {
@@ -138,7 +154,7 @@ mod tests {
             "[certificates]\nca = \"ca.pem\"\nkey = \"/keys/c.key\"\nrequired = true\n",
             "[[rule]]\nnodes = \"a\"\ncall = [\"x\", \"y.*\"]\n[[rule]]\nnodes = [\"b*\"]\noffer = \"*\"\n",
         ));
-        let ConfigFile { certificates, rules } = file.unwrap();
+        let ConfigFile { certificates, limits: _, rules } = file.unwrap();
         assert!(certificates.ca.unwrap().is_absolute(), "it begins at the file");
         assert_eq!((certificates.key, certificates.required), (Some("/keys/c.key".into()), true));
         assert!(rules.allow("a", Right::Call, "y.1") && rules.allow("b1", Right::Offer, "z"));
@@ -159,6 +175,18 @@ mod tests {
         assert_wrong("[[rule]]\nnodes = [\"a\",\n\"b c\"]\n", 2, &["\"b c\"", "no name"]);
         assert_wrong("[[rule]]\nnodes = 7\n", 2, &["a name or glob"]);
         assert_wrong("x = \n", 1, &[]);
+        assert_wrong("[limits]\nnode = 7\n", 2, &["`node`", "`nodes`", "`item_size`"]);
+        assert_wrong("[limits]\nnodes = 7\nhandshake_time = \"soon\"\n", 3, &["`soon` is no time"]);
+        assert_wrong("[limits]\nnodes = 7\n\nmessage_size = \"1 KB\"\n", 4, &["`message_size`", "at least 1024"]);
+        assert_wrong("[certificates]\n[limits]\nitem_size = \"1 GiB\"\n", 3, &["`item_size`", "the protocol allows"]);
+    }
+
+    #[test]
+    fn limits_are_read() {
+        let text = "[limits]\nnodes = 7\nitem_size = \"16 MiB\"\nmessage_size = 4096\nhandshake_time = \"2s\"\nstreams_per_node = 3\n";
+        let Limits { nodes, item_size, message_size, streams_per_node, .. } = read(text).unwrap().limits;
+        assert_eq!((nodes, item_size, message_size, streams_per_node), (7, 16 << 20, 4_096, Some(3)));
+        assert_eq!(read("").unwrap().limits, Limits::default());
     }
 
     #[test]

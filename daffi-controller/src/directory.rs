@@ -1,29 +1,56 @@
 //! Who is there and what each offers. Plain data: no tasks, no connections.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use daffi_core::wire::{
     CallbackId, NodeId,
     control::{Member, Offered},
-    limits::MAX_CALLBACKS,
+    limits::MAX_CONTROL,
+    message,
     name::{self, InvalidName},
     offer::Offer,
 };
+use serde::Serialize;
 
 /// The nodes that have joined, by number and by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Directory {
     entries: HashMap<NodeId, Entry>,
     names: HashMap<String, NodeId>,
-    callbacks: HashMap<String, CallbackId>,
-    next_node: NodeId,
+    callbacks: HashMap<String, Numbered>,
+    /// The names that the numbers stand for now.
+    numbers: HashMap<CallbackId, String>,
+    /// Names that the last node that offered them left, in the order in which it did.
+    unused: VecDeque<String>,
+    last_node: NodeId,
+    last_callback: CallbackId,
+    /// How many bytes of a welcome all members take.
+    bytes: usize,
+    max_nodes: usize,
+    max_callbacks: usize,
+}
+
+/// The number of a callback's name.
+#[derive(Debug)]
+struct Numbered {
+    id: CallbackId,
+    /// How many nodes offer it.
+    offerers: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     member: Member,
     callbacks: HashSet<CallbackId>,
+    bytes: usize,
 }
+
+/// How many names keep their numbers that no node offers any more: a live stream has the number from its beginning, and those who take
+/// it may all go and come again. Not all of them, or names that come and go would fill the memory.
+const UNUSED: usize = 16 << 10;
+
+/// Room in a welcome for everything but the members.
+const WELCOME: usize = 4 << 10;
 
 /// Why a node or its offers were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,8 +61,19 @@ pub(crate) enum Refused {
     CallbackName { name: String, why: InvalidName },
     #[error("a node named {0:?} is here already: give this one another name, or stop that one")]
     NameTaken(String),
-    #[error("a node offers at most {MAX_CALLBACKS} callbacks")]
-    TooManyCallbacks,
+    #[error(
+        "it offers {count} callbacks, and a node may offer {limit}: offer fewer, or raise `callbacks_per_node` in the controller's \
+         configuration"
+    )]
+    TooManyCallbacks { count: usize, limit: usize },
+    #[error("{0} nodes have joined, and no more may: stop one, or raise `nodes` in the controller's configuration")]
+    TooManyNodes(usize),
+    #[error(
+        "all nodes and their callbacks have to fit into one message of {} MiB, and this one does not any more: fewer nodes, or fewer \
+         callbacks of each",
+        MAX_CONTROL >> 20
+    )]
+    DirectoryFull,
     #[error("no rule of this controller allows node {name:?} to offer {}; add one, or offer less", some_of(.callbacks))]
     NotAllowed { name: String, callbacks: Vec<String> },
     #[error("the controller is stopping")]
@@ -43,28 +81,59 @@ pub(crate) enum Refused {
 }
 
 impl Directory {
+    /// One for so many nodes, with so many callbacks each.
+    pub(crate) fn new(max_nodes: usize, max_callbacks: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            names: HashMap::new(),
+            callbacks: HashMap::new(),
+            numbers: HashMap::new(),
+            unused: VecDeque::new(),
+            last_node: 0,
+            last_callback: 0,
+            bytes: 0,
+            max_nodes,
+            max_callbacks,
+        }
+    }
+
     /// Takes a node in.
     pub(crate) fn join(&mut self, name: String, offers: Vec<Offer>) -> Result<Member, Refused> {
         check_names(&name, &offers)?;
         if self.names.contains_key(&name) {
             return Err(Refused::NameTaken(name));
         }
-        let offers = self.number(offers, 0)?;
-        self.next_node += 1;
-        let member = Member { id: self.next_node, name: name.clone(), offers };
+        // After the name: its holder may be a node that comes back, and has lost its connection without knowing it yet.
+        if self.entries.len() >= self.max_nodes {
+            return Err(Refused::TooManyNodes(self.max_nodes));
+        }
+        self.check(&offers, 0)?;
+        let offers = self.number(distinct(offers));
+        let id = next(&mut self.last_node, |id| self.entries.contains_key(&id));
+        let member = Member { id, name: name.clone(), offers };
+        let bytes = self.room_for(&member, &member.offers)?;
         let callbacks = member.offers.iter().map(|offered| offered.id).collect();
         self.names.insert(name, member.id);
-        self.entries.insert(member.id, Entry { member: member.clone(), callbacks });
+        self.entries.insert(member.id, Entry { member: member.clone(), callbacks, bytes });
         Ok(member)
     }
 
     /// Takes in further callbacks of a node; the ones it had already are left out of the result.
     pub(crate) fn offer(&mut self, node: NodeId, offers: Vec<Offer>) -> Result<Vec<Offered>, Refused> {
-        let had = self.entries.get(&node).map_or(0, |entry| entry.callbacks.len());
-        let mut offered = self.number(offers, had)?;
+        let Some(entry) = self.entries.get(&node) else {
+            return Ok(Vec::new());
+        };
+        let has = |offer: &Offer| {
+            self.callbacks.get(&offer.name).is_some_and(|numbered| entry.callbacks.contains(&numbered.id))
+        };
+        let offers: Vec<_> = offers.into_iter().filter(|offer| !has(offer)).collect();
+        self.check(&offers, entry.callbacks.len())?;
+        let offered = self.number(distinct(offers));
+        let bytes = self.room_for(&offered, &offered)?;
         if let Some(entry) = self.entries.get_mut(&node) {
-            offered.retain(|offered| entry.callbacks.insert(offered.id));
+            entry.callbacks.extend(offered.iter().map(|offered| offered.id));
             entry.member.offers.extend_from_slice(&offered);
+            entry.bytes += bytes;
         }
         Ok(offered)
     }
@@ -73,6 +142,8 @@ impl Directory {
     pub(crate) fn leave(&mut self, node: NodeId) {
         if let Some(entry) = self.entries.remove(&node) {
             self.names.remove(&entry.member.name);
+            self.bytes -= entry.bytes;
+            self.forget(&entry.member.offers);
         }
     }
 
@@ -83,13 +154,13 @@ impl Directory {
 
     /// The node of this name and the callback of that, if the one offers the other.
     pub(crate) fn offered(&self, node: &str, callback: &str) -> Option<(NodeId, CallbackId)> {
-        let (node, callback) = (self.named(node)?, *self.callbacks.get(callback)?);
+        let (node, callback) = (self.named(node)?, self.callbacks.get(callback)?.id);
         self.entries.get(&node)?.callbacks.contains(&callback).then_some((node, callback))
     }
 
     /// The name that a callback's number stands for.
     pub(crate) fn callback_name(&self, callback: CallbackId) -> Option<String> {
-        self.callbacks.iter().find(|(_, id)| **id == callback).map(|(name, _)| name.clone())
+        self.numbers.get(&callback).cloned()
     }
 
     /// The name of a node.
@@ -121,19 +192,79 @@ impl Directory {
         members
     }
 
-    /// Gives each name its number: the same for all nodes, for as long as the controller runs.
-    fn number(&mut self, offers: Vec<Offer>, had: usize) -> Result<Vec<Offered>, Refused> {
-        if had + offers.len() > MAX_CALLBACKS {
-            return Err(Refused::TooManyCallbacks);
+    /// Whether a node that has so many callbacks may offer these too.
+    fn check(&self, offers: &[Offer], had: usize) -> Result<(), Refused> {
+        let (count, limit) = (had + offers.len(), self.max_callbacks);
+        if count > limit && !offers.is_empty() {
+            return Err(Refused::TooManyCallbacks { count, limit });
         }
-        check_callbacks(&offers)?;
-        let numbered = offers.into_iter().map(|offer| {
-            let next = self.callbacks.len() as CallbackId;
-            let id = *self.callbacks.entry(offer.name.clone()).or_insert(next);
-            Offered { id, offer }
-        });
-        Ok(numbered.collect())
+        check_callbacks(offers)
     }
+
+    /// Gives each name its number: the same for all nodes, for as long as one offers it, and mostly for good: see [`UNUSED`].
+    fn number(&mut self, offers: Vec<Offer>) -> Vec<Offered> {
+        let Self { callbacks, numbers, last_callback, .. } = self;
+        let numbered = offers.into_iter().map(|offer| {
+            let numbered = callbacks.entry(offer.name.clone()).or_insert_with(|| {
+                let id = next(last_callback, |id| numbers.contains_key(&id));
+                numbers.insert(id, offer.name.clone());
+                Numbered { id, offerers: 0 }
+            });
+            numbered.offerers += 1;
+            Offered { id: numbered.id, offer }
+        });
+        numbered.collect()
+    }
+
+    /// A node offers these no more.
+    fn forget(&mut self, offers: &[Offered]) {
+        for Offered { offer, .. } in offers {
+            if let Some(numbered) = self.callbacks.get_mut(&offer.name) {
+                numbered.offerers -= 1;
+                if numbered.offerers == 0 {
+                    self.unused.push_back(offer.name.clone());
+                }
+            }
+        }
+        while self.unused.len() > UNUSED {
+            let Some(name) = self.unused.pop_front() else { return };
+            // Somebody may offer it again.
+            if self.callbacks.get(&name).is_some_and(|numbered| numbered.offerers == 0)
+                && let Some(numbered) = self.callbacks.remove(&name)
+            {
+                self.numbers.remove(&numbered.id);
+            }
+        }
+    }
+
+    /// Takes room in the welcome; how many bytes. What has no room is forgotten.
+    fn room_for<M: Serialize>(&mut self, part: &M, offers: &[Offered]) -> Result<usize, Refused> {
+        let mut encoded = Vec::new();
+        message::put(part, &mut encoded);
+        if self.bytes + encoded.len() > MAX_CONTROL - WELCOME {
+            self.forget(offers);
+            return Err(Refused::DirectoryFull);
+        }
+        self.bytes += encoded.len();
+        Ok(encoded.len())
+    }
+}
+
+/// The next number that is not taken, from 1 on. There are far more of them than of what they stand for.
+fn next(last: &mut u32, is_taken: impl Fn(u32) -> bool) -> u32 {
+    loop {
+        *last = last.wrapping_add(1);
+        if *last != 0 && !is_taken(*last) {
+            return *last;
+        }
+    }
+}
+
+/// Each name once.
+fn distinct(mut offers: Vec<Offer>) -> Vec<Offer> {
+    let mut names = HashSet::new();
+    offers.retain(|offer| names.insert(offer.name.clone()));
+    offers
 }
 
 /// Whether these are names, of a node and of its callbacks.
@@ -165,9 +296,13 @@ mod tests {
         Offer { name: name.into(), ..Offer::default() }
     }
 
+    fn directory() -> Directory {
+        Directory::new(100, 3)
+    }
+
     #[test]
     fn a_callback_has_one_number_on_all_nodes() {
-        let mut directory = Directory::default();
+        let mut directory = directory();
         let a = directory.join("a".into(), vec![offer("add"), offer("sub")]).unwrap();
         let b = directory.join("b".into(), vec![offer("sub")]).unwrap();
         assert_eq!(a.offers[1].id, b.offers[0].id);
@@ -178,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_name_is_free_again_once_its_node_left_and_its_number_is_not() {
-        let mut directory = Directory::default();
+        let mut directory = directory();
         let first = directory.join("a".into(), vec![]).unwrap().id;
         assert_eq!(directory.join("a".into(), vec![]), Err(Refused::NameTaken("a".into())));
         directory.leave(first);
@@ -187,15 +322,77 @@ mod tests {
     }
 
     #[test]
+    fn as_many_nodes_join_as_may_and_not_one_more() {
+        let mut directory = Directory::new(2, 3);
+        let a = directory.join("a".into(), vec![]).unwrap().id;
+        directory.join("b".into(), vec![]).unwrap();
+        assert_eq!(directory.join("b".into(), vec![]), Err(Refused::NameTaken("b".into())), "one that comes back");
+        assert_eq!(directory.join("c".into(), vec![]), Err(Refused::TooManyNodes(2)));
+        directory.leave(a);
+        directory.join("c".into(), vec![]).unwrap();
+    }
+
+    #[test]
+    fn a_node_offers_as_many_callbacks_as_it_may_and_not_one_more() {
+        let mut directory = directory();
+        let refused = Err(Refused::TooManyCallbacks { count: 4, limit: 3 });
+        let offers = |names: &str| names.split(' ').map(offer).collect::<Vec<_>>();
+        assert_eq!(directory.join("a".into(), offers("a b c d")), refused);
+        let a = directory.join("a".into(), offers("a b")).unwrap().id;
+        assert_eq!(directory.offer(a, offers("a b c")).unwrap().len(), 1);
+        assert_eq!(directory.offer(a, offers("d")), Err(Refused::TooManyCallbacks { count: 4, limit: 3 }));
+        assert_eq!(directory.offer(a, offers("c")), Ok(vec![]), "it has that one");
+    }
+
+    #[test]
+    fn what_fits_into_no_welcome_is_refused_and_leaves_nothing() {
+        let mut directory = Directory::new(100, 3);
+        let large = |name: &str| Offer { signature: "x".repeat(MAX_CONTROL / 2), ..offer(name) };
+        let a = directory.join("a".into(), vec![large("a")]).unwrap().id;
+        assert_eq!(directory.join("b".into(), vec![large("b")]), Err(Refused::DirectoryFull));
+        assert_eq!(directory.offer(a, vec![large("b")]), Err(Refused::DirectoryFull));
+        directory.leave(a);
+        assert_eq!(directory.bytes, 0);
+        directory.join("b".into(), vec![large("b")]).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_nobody_offers_keeps_its_number_until_many_others_have_gone() {
+        let mut directory = directory();
+        let pass = |directory: &mut Directory, name: &str| {
+            let member = directory.join("a".into(), vec![offer(name), offer(name)]).unwrap();
+            directory.leave(member.id);
+            member.offers[0].id
+        };
+        let add = pass(&mut directory, "add");
+        assert_eq!(pass(&mut directory, "add"), add);
+        let stays = directory.join("b".into(), vec![offer("stays")]).unwrap();
+        for number in 0..2 * UNUSED {
+            pass(&mut directory, &format!("other{number}"));
+        }
+        let kept = (directory.callbacks.len(), directory.numbers.len(), directory.unused.len());
+        assert_eq!(kept, (UNUSED + 1, UNUSED + 1, UNUSED));
+        assert_ne!(pass(&mut directory, "add"), add, "a frame of before finds nothing else");
+        let again = directory.join("c".into(), vec![offer("stays")]).unwrap();
+        assert_eq!(again.offers[0].id, stays.offers[0].id);
+    }
+
+    #[test]
+    fn numbers_that_are_in_use_are_passed_over() {
+        let mut last = u32::MAX - 1;
+        assert_eq!(next(&mut last, |id| id == u32::MAX || id == 1), 2);
+    }
+
+    #[test]
     fn members_are_in_the_order_in_which_they_joined() {
-        let mut directory = Directory::default();
+        let mut directory = directory();
         let joined: Vec<_> = (0..20).map(|number| directory.join(format!("n{number}"), vec![]).unwrap().id).collect();
         assert!(directory.members().iter().map(|member| member.id).eq(joined));
     }
 
     #[test]
     fn bad_names_are_refused_before_anything_is_taken_in() {
-        let mut directory = Directory::default();
+        let mut directory = directory();
         assert!(matches!(directory.join("a b".into(), vec![]), Err(Refused::NodeName { .. })));
         assert!(matches!(directory.join("a".into(), vec![offer("x y")]), Err(Refused::CallbackName { .. })));
         assert_eq!(directory.members(), []);

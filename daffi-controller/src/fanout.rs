@@ -11,6 +11,7 @@
 
 mod entrance;
 mod receiver;
+mod room;
 mod serve;
 mod state;
 mod told;
@@ -19,7 +20,7 @@ use std::{future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use daffi_core::{
-    link::{LinkError, Reader},
+    link::{LinkError, Reader, Throttle},
     transport::{CloseCode, Connection, ConnectionLost, Priority, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed, NodeId,
@@ -29,14 +30,15 @@ use daffi_core::{
         limits::{MAX_TARGETS, RESUME},
     },
 };
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use tokio::sync::watch;
-
-use self::{entrance::Entrance, state::Fanout, told::Told};
-use crate::hub::{Hop, Hub, Producer};
+pub(crate) use self::room::Rooms;
+use self::{entrance::Entrance, room::Room, state::Fanout, told::Told};
+use crate::hub::{Hop, Hops, Hub, Producer};
 
 /// Accepts a node's item streams until its connection is gone. Each runs in a task of its own, which outlives the connection.
 pub(crate) async fn accept(connection: &Connection, producer: &Producer, hub: &Arc<Hub>) -> LinkError {
+    let room = hub.rooms.of(producer);
     loop {
         let (send, receive) = match connection.accept_bi().await {
             Ok(streams) => streams,
@@ -44,11 +46,11 @@ pub(crate) async fn accept(connection: &Connection, producer: &Producer, hub: &A
         };
         // Answers: small, and the producer waits for them.
         send.set_priority(Priority::Control);
-        let (producer, hub) = (producer.clone(), hub.clone());
+        let (producer, hub, room) = (producer.clone(), hub.clone(), room.clone());
         tokio::spawn(async move {
             let connection = producer.link.connection.clone();
             let node = producer.node;
-            if let Err(LinkError::Malformed(malformed)) = begin(producer, &hub, send, receive).await {
+            if let Err(LinkError::Malformed(malformed)) = begin(producer, &hub, room.as_ref(), send, receive).await {
                 tracing::warn!(node, %malformed, "a stream makes no sense");
                 connection.close(CloseCode::Malformed, malformed.0);
             }
@@ -57,8 +59,15 @@ pub(crate) async fn accept(connection: &Connection, producer: &Producer, hub: &A
 }
 
 /// Begins a stream, or goes on with one.
-async fn begin(producer: Producer, hub: &Arc<Hub>, send: SendStream, receive: RecvStream) -> Result<(), LinkError> {
+async fn begin(
+    producer: Producer,
+    hub: &Arc<Hub>,
+    room: Option<&Room>,
+    send: SendStream,
+    receive: RecvStream,
+) -> Result<(), LinkError> {
     let mut reader = Reader::new(receive);
+    reader.set_throttle(producer.link.throttle.clone());
     let request: StreamRequest = reader.item_stream_header().await?;
     check(&request)?;
     let (source, first) = reader.into_parts();
@@ -71,17 +80,22 @@ async fn begin(producer: Producer, hub: &Arc<Hub>, send: SendStream, receive: Re
             Err(hop) => hop,
         };
     }
+    // A stream that answers a call belongs to the call.
+    let place = match room.filter(|_| request.answers.is_none()).map(Room::enter).transpose() {
+        Ok(place) => place,
+        Err(failure) => return room::refuse(hop.send, &request, &failure).await,
+    };
     let _counted = hub.stream_begins();
     // From before the receivers are let in: of no change between is nobody told.
     let changes = hub.rule_changes();
-    let fanout = Arc::new(Fanout::new(&request));
+    let fanout = Arc::new(Fanout::new(&request, hub.limits.item_size));
     let hops = hub.streams().expect(key, hop.producer.link.instance);
     let mut entrance = Entrance::new(hub.clone(), fanout.clone(), request, &hop.producer);
     entrance.open()?;
     // Whoever takes the results of a call may pause as long as it pleases.
     let (stall, forbids) = (entrance.stall(), entrance.forbids());
     tokio::select! {
-        over = serve(&mut entrance, hop, hops) => over,
+        over = serve(&mut entrance, place, hop, hops) => over,
         never = evict_stalled(&fanout, stall) => match never {},
         never = evict_forbidden(&fanout, changes, forbids) => match never {},
     }
@@ -117,7 +131,12 @@ enum Left {
 }
 
 /// Serves a stream until nothing more can come of it.
-async fn serve(entrance: &mut Entrance, mut hop: Hop, mut hops: crate::hub::Hops) -> Result<(), LinkError> {
+async fn serve(
+    entrance: &mut Entrance,
+    mut place: Option<OwnedSemaphorePermit>,
+    mut hop: Hop,
+    mut hops: Hops,
+) -> Result<(), LinkError> {
     let fanout = entrance.fanout().clone();
     let patience = entrance.stall().unwrap_or_default().min(RESUME);
     let mut told = Told::default();
@@ -128,7 +147,7 @@ async fn serve(entrance: &mut Entrance, mut hop: Hop, mut hops: crate::hub::Hops
             fanout.producer_is_back(again);
         }
         let link = hop.producer.link.clone();
-        let next = match serve_hop(entrance, hop, &mut told, &mut hops).await? {
+        let next = match serve_hop(entrance, &mut place, hop, &mut told, &mut hops).await? {
             Left::Over => return Ok(()),
             Left::Moved(next) => Some(next),
             Left::Broken(lost) if hops.last() && !link.is_gone(&lost) => {
@@ -151,21 +170,22 @@ async fn serve(entrance: &mut Entrance, mut hop: Hop, mut hops: crate::hub::Hops
 /// Serves the stream over one connection of the producer's.
 async fn serve_hop(
     entrance: &mut Entrance,
+    place: &mut Option<OwnedSemaphorePermit>,
     hop: Hop,
     told: &mut Told,
-    hops: &mut crate::hub::Hops,
+    hops: &mut Hops,
 ) -> Result<Left, LinkError> {
     let fanout = entrance.fanout().clone();
-    let Hop { send, source, first, .. } = hop;
+    let Hop { producer, send, source, first, .. } = hop;
     tokio::select! {
         // Whoever has answered has ended; the tasks of stalled receivers are dropped with the entrance.
-        answered = answer_producer(&fanout, told, send) => match answered {
+        answered = answer_producer(&fanout, place, told, send) => match answered {
             // Dropping the receivers' tasks tells them.
             Ok(()) | Err(StreamLost::Stopped) => Ok(Left::Over),
             Err(StreamLost::Connection(lost)) => Ok(Left::Broken(lost)),
             Err(lost) => Err(lost.into()),
         },
-        error = take_in(entrance, source, first) => match error {
+        error = take_in(entrance, source, first, &producer.link.throttle) => match error {
             // The producer lost interest: dropping the receivers' tasks resets their streams.
             LinkError::Lost(StreamLost::Reset) => Ok(Left::Over),
             LinkError::Lost(StreamLost::Connection(lost)) => Ok(Left::Broken(lost)),
@@ -180,8 +200,8 @@ async fn serve_hop(
 }
 
 /// Reads the producer's batches and queues them, and lets in who comes; returns only if the stream cannot go on here.
-async fn take_in(entrance: &mut Entrance, mut source: RecvStream, first: Bytes) -> LinkError {
-    let (mut cutter, mut chunks) = (Cutter::default(), vec![first]);
+async fn take_in(entrance: &mut Entrance, mut source: RecvStream, first: Bytes, throttle: &Throttle) -> LinkError {
+    let (mut cutter, mut chunks) = (Cutter::up_to(entrance.fanout().item_size()), vec![first]);
     loop {
         chunks.drain(..).for_each(|chunk| cutter.push(chunk));
         loop {
@@ -195,7 +215,7 @@ async fn take_in(entrance: &mut Entrance, mut source: RecvStream, first: Bytes) 
             }
         }
         match source.read(&mut chunks).await {
-            Ok(true) => {}
+            Ok(true) => throttle.pay(chunks.iter().map(Bytes::len).sum()).await,
             // The rest is up to the receivers.
             Ok(false) if entrance.fanout().at().is_behind_end() => return future::pending().await,
             Ok(false) => return Malformed("a stream without an end").into(),
@@ -217,10 +237,19 @@ fn take(entrance: &mut Entrance, batch: &Batch) -> Result<(), Malformed> {
 
 /// Tells the producer of grants, of items that went, and of ends, until every receiver has ended; of a live stream, until its source
 /// has ended too.
-async fn answer_producer(fanout: &Fanout, told: &mut Told, mut send: SendStream) -> Result<(), StreamLost> {
+async fn answer_producer(
+    fanout: &Fanout,
+    place: &mut Option<OwnedSemaphorePermit>,
+    told: &mut Told,
+    mut send: SendStream,
+) -> Result<(), StreamLost> {
     loop {
         let mut bytes = Vec::new();
         let over = told.put_news(fanout, &mut bytes);
+        if over {
+            // The producer may begin another as soon as it is told.
+            drop(place.take());
+        }
         if !bytes.is_empty() {
             send.write(&mut [bytes.into()]).await?;
         }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use daffi_core::{
-    link::FrameSender,
+    link::{FrameSender, Throttle},
     transport::{CloseCode, Connection, ConnectionLost},
     wire::{
         CallId, CallbackId, Malformed, NodeId,
@@ -32,7 +32,9 @@ pub(crate) use self::streams::{Hop, Hops, Producer};
 use crate::{
     access::Access,
     directory::{self, Directory, Refused},
+    fanout::Rooms,
     judge::Judge,
+    limits::Limits,
     router::{Nodes, Router},
 };
 
@@ -42,6 +44,9 @@ const CONTROL_BACKLOG: usize = 16 << 10;
 /// The controller's state.
 #[derive(Debug)]
 pub(crate) struct Hub {
+    pub(crate) limits: Arc<Limits>,
+    /// Where the streams of each node have their places.
+    pub(crate) rooms: Rooms,
     access: Access,
     state: Mutex<State>,
     /// Apart from the rest, because every frame looks here.
@@ -77,6 +82,8 @@ pub(crate) struct NodeLink {
     pub(crate) control: mpsc::Sender<ToNode>,
     /// The node has answered a probe.
     pub(crate) alive: Arc<Notify>,
+    /// How fast it may send.
+    pub(crate) throttle: Throttle,
     pub(crate) name: Arc<str>,
     /// Tells the node from another of its name: 0 if it does not say.
     pub(crate) instance: u64,
@@ -89,12 +96,13 @@ impl NodeLink {
     pub(crate) fn new(
         connection: Connection,
         frames: FrameSender,
+        throttle: Throttle,
         name: &str,
         instance: u64,
     ) -> (Self, mpsc::Receiver<ToNode>) {
         let (control, messages) = mpsc::channel(CONTROL_BACKLOG);
         let (alive, gone) = (Arc::default(), Arc::default());
-        (Self { connection, frames, control, alive, name: name.into(), instance, gone }, messages)
+        (Self { connection, frames, control, alive, throttle, name: name.into(), instance, gone }, messages)
     }
 
     /// The node left, or another has its name: it does not come back.
@@ -121,15 +129,18 @@ impl NodeLink {
 }
 
 impl Hub {
-    pub(crate) fn new(access: Access) -> Self {
+    /// One with nobody in it.
+    pub(crate) fn new(access: Access, limits: Arc<Limits>) -> Self {
         let state = State {
-            directory: Directory::default(),
-            router: Router::default(),
+            directory: Directory::new(limits.nodes, limits.callbacks_per_node),
+            router: Router::new(limits.calls_per_node),
             judge: Judge::new(access.clone()),
             streams: 0,
             draining: false,
         };
         Self {
+            rooms: Rooms::new(limits.streams_per_node),
+            limits,
             access,
             state: Mutex::new(state),
             nodes: RwLock::default(),
@@ -156,7 +167,7 @@ impl Hub {
         for other in nodes.values() {
             other.tell(ToNode::Joined { member: member.clone() });
         }
-        link.tell(ToNode::Welcome { node: member.id, members: state.directory.members() });
+        link.tell(ToNode::Welcome { node: member.id, members: state.directory.members(), terms: self.limits.terms() });
         nodes.insert(member.id, link);
         self.arrived.notify_waiters();
         Ok(member)

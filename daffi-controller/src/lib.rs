@@ -10,8 +10,10 @@ mod access;
 mod config_file;
 mod directory;
 mod fanout;
+mod gate;
 mod hub;
 mod judge;
+mod limits;
 mod refusals;
 mod router;
 mod rules;
@@ -38,6 +40,7 @@ use self::settings::{Settings, Source};
 pub use self::{
     access::Access,
     config_file::{CertificateFiles, ConfigFile, ConfigFileError},
+    limits::{InvalidLimits, Limits},
     rules::{Globs, InvalidGlob, Rule, Rules},
     session::serve,
 };
@@ -62,6 +65,9 @@ pub struct Config {
     pub certificates: CertificateFiles,
     /// What nodes may do, beside the rules in the config file. Without any rule that is everything.
     pub rules: Rules,
+    /// How much others may use of it, from its start to its end. What is said here counts as a whole, instead of what the config file
+    /// says. With neither it is [`Limits::default`].
+    pub limits: Option<Limits>,
 }
 
 impl Config {
@@ -77,7 +83,14 @@ impl Config {
 
     /// Listens at this address, with a key and token that live as long as the controller.
     pub fn ephemeral(listen: SocketAddr) -> Self {
-        Self { listen, state: None, file: None, certificates: CertificateFiles::default(), rules: Rules::default() }
+        Self {
+            listen,
+            state: None,
+            file: None,
+            certificates: CertificateFiles::default(),
+            rules: Rules::default(),
+            limits: None,
+        }
     }
 
     /// The same with its key and token in this directory.
@@ -105,6 +118,13 @@ impl Config {
     #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// The same with these limits, whatever the config file says of them.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
         self
     }
 }
@@ -147,6 +167,9 @@ pub enum StartError {
     /// The certificates cannot be used by TLS.
     #[error("the certificates cannot be used: {0}")]
     Tls(io::Error),
+    /// Its limits cannot be as they are set.
+    #[error(transparent)]
+    Limits(#[from] InvalidLimits),
     /// The address cannot be listened on.
     #[error("could not listen on {address}: {source}{}", hint(.source))]
     Listen {
@@ -203,6 +226,7 @@ pub struct Controller {
     address: SocketAddr,
     source: Source,
     access: Access,
+    limits: Limits,
     listener: ListenerSettings,
     stop: watch::Sender<Option<Duration>>,
     stopped: watch::Receiver<bool>,
@@ -217,12 +241,12 @@ impl Controller {
     /// [`StartError`].
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let source = Source::new(config.clone())?;
-        let Settings { certificates, tokens, rules } = source.load()?;
+        let Settings { certificates, tokens, rules, limits } = source.load()?;
         let access = Access::new(tokens, rules);
         let (stop, stop_asked) = watch::channel(None);
         let (set_stopped, stopped) = watch::channel(false);
         let (started, start) = mpsc::channel();
-        let (listen, served) = (config.listen, access.clone());
+        let (listen, served, within) = (config.listen, access.clone(), limits.clone());
         // The runtime is made and dropped on its thread: elsewhere it might be within another runtime, which forbids that.
         thread::Builder::new()
             .name("daffi-controller".into())
@@ -235,7 +259,7 @@ impl Controller {
                     match bind(listen, &certificates) {
                         Ok((listener, address)) => {
                             let _ = started.send(Ok((address, listener.settings())));
-                            serve(Listener::Quic(listener), served, stop_asked).await;
+                            serve(Listener::Quic(listener), served, within, stop_asked).await;
                         }
                         Err(error) => drop(started.send(Err(error))),
                     }
@@ -248,7 +272,7 @@ impl Controller {
         // The thread answers in any case.
         let (address, listener) = start.recv().map_err(|_| StartError::Thread(io::ErrorKind::Other.into()))??;
         tracing::info!(%address, "controller listens");
-        Ok(Self { address, source, access, listener, stop, stopped })
+        Ok(Self { address, source, access, limits, listener, stop, stopped })
     }
 
     /// Where it listens.
@@ -266,15 +290,20 @@ impl Controller {
     ///   may finish. A node that offers what it may not offer any more stays: its offer stays known, and whoever asks for it is refused.
     /// - tokens and certificates hold for nodes that join from then on.
     ///
+    /// Limits stay as they were at the start; that others are written there now is logged.
+    ///
     /// It may block for as long as it takes to read the files.
     ///
     /// # Errors
     ///
     /// [`StartError`], for a mistake in any of them; then all stays as it was.
     pub fn reload(&self) -> Result<(), StartError> {
-        let Settings { certificates, tokens, rules } = self.source.load()?;
+        let Settings { certificates, tokens, rules, limits } = self.source.load()?;
         self.listener.replace(&certificates).map_err(StartError::Tls)?;
         self.access.replace(tokens, rules);
+        if limits != self.limits {
+            tracing::warn!("the config file has other limits now: they hold when the controller is started again");
+        }
         tracing::info!("read the config file, tokens and certificates again");
         Ok(())
     }

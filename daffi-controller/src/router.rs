@@ -12,14 +12,24 @@ use daffi_core::wire::{
 use slab::Slab;
 
 /// Which call is under way between whom.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Router {
     routes: Slab<Route>,
-    /// The routes of each call: one, or one for each node of a broadcast.
-    calls: HashMap<(NodeId, CallId), Vec<usize>>,
-    early_cancels: HashMap<NodeId, EarlyCancels>,
+    callers: HashMap<NodeId, Caller>,
     /// Told apart from older routes in the same place of the slab.
     next_tag: u32,
+    /// How many routes a caller may have.
+    allowed: usize,
+}
+
+/// What a node has asked for.
+#[derive(Debug, Default)]
+struct Caller {
+    /// The routes of each call: one, or one for each node of a broadcast.
+    calls: HashMap<CallId, Vec<usize>>,
+    /// How many routes that are.
+    routes: usize,
+    early_cancels: EarlyCancels,
 }
 
 #[derive(Debug)]
@@ -49,6 +59,11 @@ pub(crate) trait Nodes {
 }
 
 impl Router {
+    /// One that lets each node have so many calls under way.
+    pub(crate) fn new(allowed: usize) -> Self {
+        Self { routes: Slab::new(), callers: HashMap::new(), next_tag: 0, allowed }
+    }
+
     /// Takes a frame from a node and sends what follows from it.
     pub(crate) fn handle(&mut self, from: NodeId, frame: Frame, nodes: &impl Nodes) -> Result<(), Malformed> {
         let Frame { head, payload } = frame;
@@ -64,9 +79,13 @@ impl Router {
                 Ok(())
             }
             Head::Cancel { id } => {
-                match self.calls.remove(&(from, id)) {
-                    Some(keys) => self.cancel(&keys, nodes),
-                    None => self.early_cancels.entry(from).or_default().remember(id),
+                let caller = self.callers.entry(from).or_default();
+                match caller.calls.remove(&id) {
+                    Some(keys) => {
+                        caller.routes -= keys.len();
+                        self.cancel(&keys, nodes);
+                    }
+                    None => caller.early_cancels.remember(id),
                 }
                 Ok(())
             }
@@ -75,7 +94,6 @@ impl Router {
 
     /// Ends what a lost node had to do with: its callers get an answer, and what it asked for is cancelled.
     pub(crate) fn lose(&mut self, node: NodeId, nodes: &impl Nodes) {
-        self.early_cancels.remove(&node);
         let (mut unanswered, mut unwanted) = (Vec::new(), Vec::new());
         for (key, route) in &self.routes {
             if route.caller == node {
@@ -84,7 +102,7 @@ impl Router {
                 unanswered.push((number(key, route.tag), route.callee));
             }
         }
-        self.calls.retain(|(caller, _), _| *caller != node);
+        self.callers.remove(&node);
         self.cancel(&unwanted, nodes);
         for (id, callee) in unanswered {
             if let Some(route) = self.end_route(callee, id) {
@@ -114,11 +132,17 @@ impl Router {
         ask: Ask,
         payload: &Bytes,
     ) -> Result<(), Malformed> {
-        if self.early_cancels.get_mut(&caller).is_some_and(|cancels| cancels.forget(call)) {
+        let own = self.callers.entry(caller).or_default();
+        if own.early_cancels.forget(call) {
             return Ok(());
         }
-        if self.calls.contains_key(&(caller, call)) {
+        if own.calls.contains_key(&call) {
             return Err(Malformed("a call with the number of another"));
+        }
+        if own.routes.saturating_add(targets.len()) > self.allowed {
+            let failure = Failure::Limit { name: "calls_per_node".into(), allowed: self.allowed as u64 };
+            targets.iter().for_each(|callee| fail(caller, call, *callee, &failure, nodes));
+            return Ok(());
         }
         let mut keys = Vec::with_capacity(targets.len());
         for callee in targets {
@@ -133,7 +157,8 @@ impl Router {
             nodes.deliver(*callee, &head, payload);
         }
         if !keys.is_empty() {
-            self.calls.insert((caller, call), keys);
+            own.routes += keys.len();
+            own.calls.insert(call, keys);
         }
         Ok(())
     }
@@ -142,10 +167,13 @@ impl Router {
         self.find_route(callee, id)?;
         let key = place(id);
         let route = self.routes.remove(key);
-        if let Some(keys) = self.calls.get_mut(&(route.caller, route.call)) {
+        if let Some(caller) = self.callers.get_mut(&route.caller)
+            && let Some(keys) = caller.calls.get_mut(&route.call)
+        {
             keys.retain(|other| *other != key);
+            caller.routes -= 1;
             if keys.is_empty() {
-                self.calls.remove(&(route.caller, route.call));
+                caller.calls.remove(&route.call);
             }
         }
         Some(route)
@@ -178,6 +206,10 @@ impl EarlyCancels {
     }
 
     fn forget(&mut self, call: CallId) -> bool {
+        // Nearly always.
+        if self.calls.is_empty() {
+            return false;
+        }
         let known = self.calls.remove(&call);
         if known {
             self.order.retain(|other| *other != call);
@@ -257,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_reply_finds_its_caller_once() {
-        let (mut router, nodes) = (Router::default(), Recorder::default());
+        let (mut router, nodes) = (Router::new(usize::MAX), Recorder::default());
         router.handle(1, call(9, 2), &nodes).unwrap();
         let id = routed(&nodes.take());
         router.handle(3, reply(id), &nodes).unwrap();
@@ -271,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_stream_takes_the_place_of_a_reply_once() {
-        let (mut router, nodes) = (Router::default(), Recorder::default());
+        let (mut router, nodes) = (Router::new(usize::MAX), Recorder::default());
         router.handle(1, call(9, 2), &nodes).unwrap();
         let id = routed(&nodes.take());
         assert_eq!(router.answer_by_stream(3, id, 1), None, "node 3 was not asked");
@@ -284,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_late_reply_does_not_reach_a_newer_call_in_the_same_place() {
-        let (mut router, nodes) = (Router::default(), Recorder::default());
+        let (mut router, nodes) = (Router::new(usize::MAX), Recorder::default());
         router.handle(1, call(1, 2), &nodes).unwrap();
         let old = routed(&nodes.take());
         router.handle(1, frame(Head::Cancel { id: 1 }), &nodes).unwrap();
@@ -297,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_broadcast_gets_an_answer_for_every_target() {
-        let (mut router, nodes) = (Router::default(), Recorder::default());
+        let (mut router, nodes) = (Router::new(usize::MAX), Recorder::default());
         let targets = vec![2, 3, 4, 5];
         router.handle(1, frame(Head::Broadcast { id: 9, targets, ask: ASK }), &nodes).unwrap();
         let sent = nodes.take();
@@ -313,10 +345,33 @@ mod tests {
 
     #[test]
     fn a_cancellation_that_overtakes_its_call_counts() {
-        let (mut router, nodes) = (Router::default(), Recorder::default());
+        let (mut router, nodes) = (Router::new(usize::MAX), Recorder::default());
         router.handle(1, frame(Head::Cancel { id: 9 }), &nodes).unwrap();
         router.handle(1, call(9, 2), &nodes).unwrap();
         assert_eq!(nodes.take(), []);
+    }
+
+    #[test]
+    fn a_caller_has_as_many_calls_as_it_may_and_not_one_more() {
+        let (mut router, nodes) = (Router::new(3), Recorder::default());
+        router.handle(1, call(1, 2), &nodes).unwrap();
+        let first = routed(&nodes.take());
+        router.handle(1, frame(Head::Broadcast { id: 2, targets: vec![2, 3], ask: ASK }), &nodes).unwrap();
+        assert_eq!(nodes.take().len(), 2);
+        let refused = |id, node| (1, Head::Reply { id, node, status: Status::Failure });
+        router.handle(1, call(3, 2), &nodes).unwrap();
+        assert_eq!(nodes.take(), [refused(3, 2)]);
+        router.handle(2, call(1, 1), &nodes).unwrap();
+        assert!(matches!(nodes.take().as_slice(), [(1, Head::Call { .. })]), "another has its own");
+        router.handle(2, reply(first), &nodes).unwrap();
+        nodes.take();
+        router.handle(1, frame(Head::Broadcast { id: 4, targets: vec![2, 3], ask: ASK }), &nodes).unwrap();
+        assert_eq!(nodes.take(), [refused(4, 2), refused(4, 3)], "all or none");
+        router.handle(1, call(5, 2), &nodes).unwrap();
+        assert!(matches!(nodes.take().as_slice(), [(2, Head::Call { .. })]));
+        router.handle(1, frame(Head::Cancel { id: 2 }), &nodes).unwrap();
+        router.handle(1, call(6, 2), &nodes).unwrap();
+        assert!(matches!(nodes.take().as_slice(), [.., (2, Head::Call { .. })]), "what was cancelled makes room");
     }
 
     proptest! {
@@ -325,7 +380,7 @@ mod tests {
         fn nothing_is_left_when_all_are_gone(
             steps in prop::collection::vec((1u32..5, 0u8..4, 0u64..6, 0u32..6), 0..200),
         ) {
-            let (mut router, nodes) = (Router::default(), Recorder::default());
+            let (mut router, nodes) = (Router::new(usize::MAX), Recorder::default());
             let mut routed = Vec::new();
             for (from, kind, id, peer) in steps {
                 let frame = match kind {
@@ -343,7 +398,7 @@ mod tests {
             }
             (1..5).for_each(|node| router.lose(node, &nodes));
             prop_assert_eq!(router.under_way(), 0);
-            prop_assert!(router.calls.is_empty() && router.early_cancels.is_empty());
+            prop_assert!(router.callers.is_empty());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration, vec::Drain};
 
 use bytes::Bytes;
 use daffi_core::{
-    link::{FrameSender, LinkError, Reader, receive_frames},
+    link::{FrameSender, Intake, LinkError, Reader, Throttle, receive_frames},
     transport::{CloseCode, Connection, ConnectionLost, Incoming, Listener, Priority, SendStream, StreamLost},
     wire::{
         Malformed, NodeId, StreamKind,
@@ -16,14 +16,16 @@ use daffi_core::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
     access::Access,
     directory::{Refused, some_of},
     fanout,
+    gate::{Gate, Unfinished},
     hub::{Hub, NodeLink, Producer},
+    limits::Limits,
 };
 
 /// How long the holder of a name has to show that it is alive, when another node asks for the name. A node that was killed
@@ -33,18 +35,26 @@ const PROBE: Duration = Duration::from_millis(500);
 /// How long a closed connection lingers, so that the peer learns why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Runs a controller on this listener, with this token or access, until `stop` holds a grace: from then on it refuses nodes and new work, waits at most
-/// that long for what runs, and closes every connection.
-pub async fn serve(mut listener: Listener, access: impl Into<Access>, mut stop: watch::Receiver<Option<Duration>>) {
-    let access = access.into();
-    let hub = Arc::new(Hub::new(access.clone()));
+/// Runs a controller on this listener, with this token or access and within these limits, until `stop` holds a grace: from then on it
+/// refuses nodes and new work, waits at most that long for what runs, and closes every connection.
+pub async fn serve(
+    mut listener: Listener,
+    access: impl Into<Access>,
+    limits: Limits,
+    mut stop: watch::Receiver<Option<Duration>>,
+) {
+    let (access, limits) = (access.into(), Arc::new(limits));
+    let gate = Gate::new(limits.clone());
+    let hub = Arc::new(Hub::new(access.clone(), limits));
     let mut changes = access.changes();
     let mut sessions = JoinSet::new();
     let grace = loop {
         tokio::select! {
             incoming = listener.accept() => match incoming {
                 Some(incoming) => {
-                    sessions.spawn(admit(incoming, hub.clone(), access.clone()));
+                    if let Some((incoming, unfinished)) = gate.pass(incoming) {
+                        sessions.spawn(admit(incoming, unfinished, hub.clone(), access.clone()));
+                    }
                 }
                 None => break Duration::ZERO,
             },
@@ -57,7 +67,9 @@ pub async fn serve(mut listener: Listener, access: impl Into<Access>, mut stop: 
     // Whoever comes now is told that it is too late.
     let turn_away = async {
         while let Some(incoming) = listener.accept().await {
-            sessions.spawn(admit(incoming, hub.clone(), access.clone()));
+            if let Some((incoming, unfinished)) = gate.pass(incoming) {
+                sessions.spawn(admit(incoming, unfinished, hub.clone(), access.clone()));
+            }
         }
     };
     let finished = tokio::select! {
@@ -88,8 +100,8 @@ enum Rejected {
     Certificate { node: String, names: Vec<String> },
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("no valid hello within {} s", limits::HANDSHAKE.as_secs())]
-    Silent,
+    #[error("no valid hello within {0:?}")]
+    Silent(Duration),
     #[error(transparent)]
     Link(#[from] LinkError),
 }
@@ -103,23 +115,28 @@ impl Rejected {
             Self::Refused(Refused::NotAllowed { .. }) => CloseCode::NotAllowed,
             Self::Refused(Refused::NameTaken(_)) => CloseCode::NameTaken,
             Self::Refused(Refused::NodeName { .. } | Refused::CallbackName { .. }) => CloseCode::InvalidName,
-            Self::Refused(Refused::TooManyCallbacks) => CloseCode::Limit,
+            Self::Refused(Refused::TooManyCallbacks { .. } | Refused::TooManyNodes(_) | Refused::DirectoryFull) => {
+                CloseCode::Limit
+            }
             Self::Refused(Refused::Stopping) => CloseCode::Stopping,
-            Self::Silent => CloseCode::Silent,
+            Self::Silent(_) => CloseCode::Silent,
             Self::Link(_) => CloseCode::Malformed,
         }
     }
 }
 
-async fn admit(incoming: Incoming, hub: Arc<Hub>, access: Access) {
+async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, access: Access) {
+    let (began, patience) = (Instant::now(), hub.limits.handshake_time);
     let peer = incoming.peer();
-    let connection = match incoming.establish().await {
+    let established = timeout(patience, incoming.establish()).await;
+    let connection = match established.unwrap_or(Err(ConnectionLost::TimedOut)) {
         Ok(connection) => connection,
         Err(lost) => return tracing::warn!(%peer, %lost, "a connection was not established"),
     };
     let peer = connection.peer();
     let joining = join(&connection, &hub, &access);
-    let joined = timeout(limits::HANDSHAKE, joining).await.unwrap_or(Err(Rejected::Silent));
+    let joined = timeout_at(began + patience, joining).await.unwrap_or(Err(Rejected::Silent(patience)));
+    drop(unfinished);
     let session = match joined {
         Ok(session) => session,
         Err(rejected) => {
@@ -163,6 +180,7 @@ async fn join(connection: &Connection, hub: &Hub, access: &Access) -> Result<Ses
     if !access.admits(&secret) {
         return Err(Rejected::Token);
     }
+    connection.admit(hub.limits.open_streams());
     let hello = receive.message().await?;
     let Some(ToController::Hello { name, offers, software, instance }) = hello else {
         return Err(LinkError::from(Malformed("the first message is not a hello")).into());
@@ -176,7 +194,9 @@ async fn join(connection: &Connection, hub: &Hub, access: &Access) -> Result<Ses
     }
 
     let (frames, lane) = FrameSender::new();
-    let (link, messages) = NodeLink::new(connection.clone(), frames, &name, instance);
+    let throttle = hub.limits.bytes_per_second_per_node.map_or_else(Throttle::default, Throttle::new);
+    receive.set_throttle(throttle.clone());
+    let (link, messages) = NodeLink::new(connection.clone(), frames, throttle, &name, instance);
     let member = match hub.join(name, offers.clone(), link.clone()) {
         Err(Refused::NameTaken(name)) => {
             if is_held(hub, &name, instance).await {
@@ -225,15 +245,17 @@ impl Session {
         let Self { producer, send, receive, messages, lane } = self;
         let Producer { node, link, .. } = &producer;
         let node = *node;
+        let payload = usize::try_from(hub.limits.message_size).unwrap_or(usize::MAX);
+        let intake = Intake { payload, throttle: link.throttle.clone() };
         let deliver = {
             let hub = hub.clone();
             move |frames: Drain<'_, Frame>| hub.handle(node, frames)
         };
         let ended = tokio::select! {
-            ended = read_control(receive, node, hub, &link.alive) => ended,
+            ended = read_control(receive, connection, node, hub, &link.alive) => ended,
             lost = write_control(send, messages) => Err(lost.into()),
             lost = lane.run(connection.clone()) => Err(lost.into()),
-            error = receive_frames(connection, deliver) => Err(error),
+            error = receive_frames(connection, intake, deliver) => Err(error),
             error = fanout::accept(connection, &producer, hub) => Err(error),
         };
         match ended {
@@ -262,6 +284,7 @@ impl Session {
 
 async fn read_control(
     mut receive: Reader,
+    connection: &Connection,
     node: NodeId,
     hub: &Hub,
     alive: &tokio::sync::Notify,
@@ -271,6 +294,10 @@ async fn read_control(
             Some(ToController::Offer { offers }) => {
                 if let Err(refused) = hub.offer(node, offers) {
                     tracing::warn!(node, %refused, "refused callbacks");
+                    // It was told how many it may offer; or its copy of everybody's callbacks would not fit any more.
+                    if matches!(refused, Refused::TooManyCallbacks { .. } | Refused::DirectoryFull) {
+                        connection.close(CloseCode::Limit, &refused.to_string());
+                    }
                     return Err(Malformed("callbacks that cannot be offered").into());
                 }
             }

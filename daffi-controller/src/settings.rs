@@ -12,6 +12,7 @@ use daffi_core::transport::{
 use crate::{
     Config, StartError,
     config_file::{CertificateFiles, ConfigFile},
+    limits::Limits,
     rules::Rules,
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) certificates: ControllerCertificates,
     pub(crate) tokens: Tokens,
     pub(crate) rules: Rules,
+    pub(crate) limits: Limits,
 }
 
 impl Source {
@@ -53,8 +55,10 @@ impl Source {
 
     /// Reads all there is to read. It may block for as long as that takes.
     pub(crate) fn load(&self) -> Result<Settings, StartError> {
-        let Config { file, certificates, rules, .. } = &self.config;
+        let Config { file, certificates, rules, limits, .. } = &self.config;
         let file = file.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let limits = limits.clone().unwrap_or(file.limits);
+        limits.check()?;
         let (given, nodes) = read_certificates(certificates.or(file.certificates))?;
         let (identity, tokens) = match &self.kept {
             Kept::In(state) => state.controller_with(given)?,
@@ -65,7 +69,7 @@ impl Source {
             }
         };
         let rules = rules.clone().and(file.rules);
-        Ok(Settings { certificates: ControllerCertificates { identity, nodes }, tokens, rules })
+        Ok(Settings { certificates: ControllerCertificates { identity, nodes }, tokens, rules, limits })
     }
 }
 

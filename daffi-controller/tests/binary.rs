@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn command(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daffi-controller"));
-    for name in ["HOST", "PORT", "CONFIG", "GRACE", "LOG", "TOKEN", "TOKEN_FILE"] {
+    let names = ["HOST", "PORT", "CONFIG", "GRACE", "LOG", "TOKEN", "TOKEN_FILE", "MAX_NODES", "MAX_BYTES_PER_SECOND"];
+    for name in names {
         command.env_remove(format!("DAFFI_{name}"));
     }
     command.env("DAFFI_STATE_DIR", state).stdin(Stdio::null()).kill_on_drop(true);
@@ -296,4 +297,88 @@ impl Called {
     async fn result(&mut self) -> Result<(), CallError> {
         timeout(PATIENCE, &mut self.task).await.expect("it ends")
     }
+}
+
+/// A small file system of its own, in memory. Gone when dropped.
+#[cfg(target_os = "linux")]
+struct Disk(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl Disk {
+    /// `None` where this user may mount nothing.
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"])
+            .arg(dir.path())
+            .stderr(Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
+    }
+
+    fn remount(&self, option: &str) {
+        let options = format!("remount,{option}");
+        let mounted = std::process::Command::new("mount").args(["-o", &options]).arg(self.0.path()).status().unwrap();
+        assert!(mounted.success());
+    }
+
+    /// What is in it.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_and_one_that_cannot_be_written_leave_nothing_half_written() {
+    let Some(disk) = Disk::mount() else {
+        return eprintln!("skipped: this user may not mount a file system");
+    };
+    let filler = disk.0.path().join("filler");
+    let fill = fs::write(&filler, vec![7; 1 << 20]);
+    assert_eq!(fill.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    for args in [&["--port", "0"][..], &["token"]] {
+        let output = timeout(PATIENCE, command(disk.0.path()).args(args).output()).await.unwrap().unwrap();
+        let message = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{message}");
+        assert!(message.contains("No space left on device") && message.contains("make room there"), "{message}");
+        assert_eq!(disk.names(), ["filler"]);
+    }
+    fs::remove_file(&filler).unwrap();
+    disk.remount("ro");
+    let output = run(disk.0.path(), ["--port", "0"]).await;
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message.contains("Read-only file system") && message.contains("choose another"), "{message}");
+    disk.remount("rw");
+    let controller = Running::start(disk.0.path(), ["--port", "0"]).await;
+    assert_eq!(disk.names(), ["controller.pem", "token"]);
+    drop(controller);
+}
+
+/// The disk fills up between the key and the token: the next start goes on with the key that is there.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_key_without_a_token_is_completed_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = run(dir.path(), ["token"]).await;
+    assert!(first.status.success());
+    let key = fs::read(dir.path().join("controller.pem")).unwrap();
+    fs::remove_file(dir.path().join("token")).unwrap();
+    let second = run(dir.path(), ["token"]).await;
+    assert!(second.status.success());
+    assert_eq!(fs::read(dir.path().join("controller.pem")).unwrap(), key);
+    assert_ne!(first.stdout, second.stdout);
 }

@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use daffi::{Builder, Event, Events, Global};
+use daffi::{Builder, Event, Events, Global, Limits};
 use daffi_core::node::Callback;
 use tempfile::TempDir;
 
@@ -20,9 +20,14 @@ pub(crate) struct Controller {
 impl Controller {
     /// Starts it, with a fresh key and token.
     pub(crate) async fn start() -> Self {
+        Self::start_within(Limits::default()).await
+    }
+
+    /// The same with limits of its own.
+    pub(crate) async fn start_within(limits: Limits) -> Self {
         let state = tempfile::tempdir().expect("a directory for the controller's secrets");
         let builder = Global::builder().init_node(false).init_controller(true).host("127.0.0.1").port(0);
-        let global = builder.state_dir(state.path()).start().await.expect("the controller starts");
+        let global = builder.limits(limits).state_dir(state.path()).start().await.expect("the controller starts");
         Self { global, state }
     }
 

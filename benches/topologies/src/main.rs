@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::work::{calls, frames, loaded, memory, tiny};
+use self::work::{calls, churn, frames, idle, loaded, memory, tiny};
 
 /// Where it goes wrong, the benchmark ends: nobody tells the errors apart.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -71,6 +71,20 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Has many nodes join and do nothing: what each costs
+    Idle {
+        #[command(flatten)]
+        options: idle::Options,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Has nodes join, call once and leave: what they leave behind
+    Churn {
+        #[command(flatten)]
+        options: churn::Options,
+        #[command(flatten)]
+        output: Output,
+    },
     /// What the program starts itself as
     #[command(subcommand, hide = true)]
     Role(role::Role),
@@ -96,6 +110,8 @@ async fn main() -> ExitCode {
         Command::Calls { options, output } => report::all(calls::measure(&options, output.runs).await, output.json),
         Command::Loaded { options, output } => report::all(loaded::measure(&options, output.runs).await, output.json),
         Command::Memory { options, output } => report::all(memory::measure(&options, output.runs).await, output.json),
+        Command::Idle { options, output } => report::all(idle::measure(&options, output.runs).await, output.json),
+        Command::Churn { options, output } => report::all(churn::measure(&options, output.runs).await, output.json),
         Command::Role(role) => role.play().await.map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

@@ -86,6 +86,11 @@ impl Process {
         Ok(self.proc.stat()?.rss_bytes().get())
     }
 
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> Result<usize> {
+        Ok(self.proc.fd_count()?)
+    }
+
     /// Ends it.
     pub(crate) async fn finish(self) -> Result<()> {
         let Self { role, mut child, orders, answers: _answers, proc: _ } = self;

@@ -9,7 +9,7 @@ use daffi_controller::{Config, Controller};
 use crate::{
     Result,
     process::Parent,
-    work::{Work, calls::Calls, frames::Frames, loaded::Loaded, memory::Memory, sequence, tiny::Tiny},
+    work::{Work, calls::Calls, crowd::Crowd, frames::Frames, loaded::Loaded, memory::Memory, sequence, tiny::Tiny},
 };
 
 /// How long a sender waits for the receivers to come.
@@ -29,6 +29,11 @@ pub(crate) enum Role {
         /// Which nodes to wait for
         #[arg(long, value_delimiter = ',')]
         receivers: Vec<String>,
+    },
+    /// Is many nodes, which stay or come and go as it is told
+    Crowd {
+        #[arg(long)]
+        port: u16,
     },
     /// Takes items or calls, and tells what came
     Receiver {
@@ -61,6 +66,7 @@ impl Role {
     pub(crate) async fn play(self) -> Result<()> {
         match self {
             Self::Controller => controller().await,
+            Self::Crowd { port } => crowd(port).await,
             Self::Sender { place, receivers } => match place.work {
                 WorkName::Tiny => sender::<Tiny>(place, receivers).await,
                 WorkName::Frames => sender::<Frames>(place, receivers).await,
@@ -88,6 +94,18 @@ async fn controller() -> Result<()> {
     // It takes no orders but to end.
     parent.order::<()>().await?;
     controller.stop(Duration::ZERO).await;
+    Ok(())
+}
+
+async fn crowd(port: u16) -> Result<()> {
+    let mut parent = Parent::new();
+    parent.answer(&())?;
+    let mut crowd = Crowd::new(port);
+    while let Some(order) = parent.order().await? {
+        crowd.obey(order).await?;
+        parent.answer(&())?;
+    }
+    crowd.leave().await;
     Ok(())
 }
 

@@ -104,6 +104,7 @@ async fn hop(
 ) -> Result<ReceiverEnd, LinkError> {
     let (send, receive) = link.connection.open_bi().await?;
     let mut way = Way { send, reader: Reader::new(receive), over: place.over.clone() };
+    way.reader.set_throttle(link.throttle.clone());
     let mut header = vec![StreamKind::Items as u8];
     message::put(offer, &mut header);
     if offer.paced {

@@ -14,7 +14,7 @@ use daffi_core::wire::{
     credit::Credit,
     failure::Failure,
     item_stream::{Mark, ReceiverEnd, ReceiverId, Standing, StreamRequest},
-    limits::{self, FRAGMENT, MAX_HEAD, MAX_PAYLOAD, MAX_TARGETS},
+    limits::{self, BATCH, FRAGMENT, MAX_HEAD, MAX_TARGETS},
     position::Position,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -30,6 +30,8 @@ pub(super) struct Fanout {
     /// The producer has something to be told.
     pub(super) news: Notify,
     began: Instant,
+    /// How many bytes an item may have.
+    item_size: u64,
 }
 
 pub(super) struct State {
@@ -66,7 +68,7 @@ pub(super) enum After {
 }
 
 impl Fanout {
-    pub(super) fn new(request: &StreamRequest) -> Self {
+    pub(super) fn new(request: &StreamRequest, item_size: u64) -> Self {
         let at = request.resumed.as_ref().map(|resumed| resumed.from).unwrap_or_default();
         let state = State {
             receivers: Vec::with_capacity(request.targets.len()),
@@ -81,7 +83,7 @@ impl Fanout {
             takes_fragments: request.takes_fragments(),
             end: None,
         };
-        Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now() }
+        Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now(), item_size }
     }
 
     /// Takes in a receiver, for which so many items may wait; nothing if it is to have all. One that comes late has what it can begin
@@ -151,7 +153,7 @@ impl Fanout {
         } else if !start.credit.is_below(state.granted) {
             return Err(Malformed("a stream that exceeds its credit"));
         }
-        state.check_fragment(header)?;
+        state.check_fragment(header, self.item_size)?;
         state.at = Mark { position: start.position.after(header), credit: start.credit.plus(batch.cost()) };
         let is_newest = state.latest.as_ref().is_none_or(|latest| latest.header().first < header.first);
         if state.live && header.carries == Carries::Items && is_newest {
@@ -220,6 +222,11 @@ impl Fanout {
         (state.asked, state.ask_due) = (Some(joining.map_or(state.at.position, |at| at.min(state.at.position))), true);
         state.ended.extend(ended);
         self.news.notify_one();
+    }
+
+    /// How many bytes an item may have.
+    pub(super) const fn item_size(&self) -> u64 {
+        self.item_size
     }
 
     /// Where the stream is.
@@ -463,13 +470,15 @@ impl State {
     }
 
     /// Counts what came of a batch in fragments: a receiver puts them together, and trusts that this has a limit.
-    fn check_fragment(&self, header: &Header) -> Result<(), Malformed> {
+    fn check_fragment(&self, header: &Header, item_size: u64) -> Result<(), Malformed> {
         if header.is_end() {
             return Ok(());
         }
         let body = u64::from(header.body);
         let length = self.at.position.bytes.saturating_add(body);
-        if length > (MAX_PAYLOAD + MAX_HEAD) as u64 || (self.takes_fragments && body > 2 * FRAGMENT as u64) {
+        // A batch has less than what closes it, and one item.
+        let most = item_size.saturating_add((BATCH + MAX_HEAD) as u64);
+        if length > most || (self.takes_fragments && body > 2 * FRAGMENT as u64) {
             return Err(Malformed("a batch above the limit"));
         }
         if header.carries == Carries::Fragment && !self.takes_fragments {

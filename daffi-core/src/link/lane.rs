@@ -16,18 +16,21 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{LinkError, Reader};
+use super::{LinkError, Reader, Throttle};
 use crate::{
     transport::{Assisted, Connection, ConnectionLost, Priority, RecvStream, StreamLost, assist, assists},
     wire::{
         Malformed, StreamKind,
-        frame::{self, Decoder, Frame, Head, MAX_FRAME},
+        frame::{self, Decoder, Frame, Head},
         limits, varint,
     },
 };
 
 /// How many frames are handed over together at most. A read may bring a hundred thousand tiny ones.
 const TOGETHER: usize = 256;
+
+/// Nodes are told how large a payload may be, and send no larger one.
+const TOO_LARGE: Malformed = Malformed("a frame above the limit");
 
 /// Sends frames over one connection, from any thread, without waiting. Clones share the lane.
 #[derive(Debug, Clone)]
@@ -227,9 +230,25 @@ async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLo
     Ok(())
 }
 
+/// What a peer may send in frames.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// The largest payload of a frame, in bytes; at most [`limits::MAX_PAYLOAD`].
+    pub payload: usize,
+    /// How fast.
+    pub throttle: Throttle,
+}
+
+/// As much as the protocol allows, as fast as it comes.
+impl Default for Intake {
+    fn default() -> Self {
+        Self { payload: limits::MAX_PAYLOAD, throttle: Throttle::default() }
+    }
+}
+
 /// Receives the peer's frames, of its lane and the large ones, and hands them to `deliver`, those together that came in one read,
-/// until the connection is gone or the peer sends what makes no sense.
-pub async fn receive_frames<D>(connection: &Connection, deliver: D) -> LinkError
+/// until the connection is gone or the peer sends what makes no sense, or more than it may.
+pub async fn receive_frames<D>(connection: &Connection, intake: Intake, deliver: D) -> LinkError
 where
     D: Fn(Drain<'_, Frame>) -> Result<(), Malformed> + Clone + Send + 'static,
 {
@@ -237,7 +256,7 @@ where
     loop {
         tokio::select! {
             accepted = connection.accept_uni() => match accepted {
-                Ok(stream) => { streams.spawn(receive_stream(stream, deliver.clone())); }
+                Ok(stream) => { streams.spawn(receive_stream(stream, intake.clone(), deliver.clone())); }
                 Err(lost) => return lost.into(),
             },
             Some(ended) = streams.join_next() => match ended {
@@ -250,7 +269,7 @@ where
     }
 }
 
-async fn receive_stream<D>(stream: RecvStream, deliver: D) -> Result<(), LinkError>
+async fn receive_stream<D>(stream: RecvStream, intake: Intake, deliver: D) -> Result<(), LinkError>
 where
     D: Fn(Drain<'_, Frame>) -> Result<(), Malformed>,
 {
@@ -263,11 +282,14 @@ where
         StreamKind::CallLane => {
             let mut decoder = Decoder::default();
             loop {
+                let mut came = 0;
                 for chunk in chunks.drain(..) {
+                    came += chunk.len();
                     decoder.push(&chunk);
                 }
                 let decoded = loop {
                     match decoder.next_frame() {
+                        Ok(Some(frame)) if frame.payload.len() > intake.payload => break Err(TOO_LARGE),
                         Ok(Some(frame)) => {
                             frames.push(frame);
                             if frames.len() == TOGETHER {
@@ -282,20 +304,23 @@ where
                     deliver(frames.drain(..))?;
                 }
                 decoded?;
+                intake.throttle.pay(came).await;
                 if !stream.read(&mut chunks).await? {
                     return Ok(());
                 }
             }
         }
         StreamKind::LargeFrame => {
-            let mut body = Vec::new();
+            let (mut body, mut paid) = (Vec::new(), 0);
             loop {
                 for chunk in chunks.drain(..) {
                     body.extend_from_slice(&chunk);
                 }
-                if body.len() > MAX_FRAME + 8 {
-                    return Err(Malformed("a frame above the limit").into());
+                if body.len() > limits::MAX_HEAD + intake.payload + 8 {
+                    return Err(TOO_LARGE.into());
                 }
+                intake.throttle.pay(body.len() - paid).await;
+                paid = body.len();
                 if !stream.read(&mut chunks).await? {
                     break;
                 }
@@ -306,7 +331,11 @@ where
                 return Err(Malformed("a large frame of another length than it says").into());
             }
             let prefix = body.len() - input.len();
-            frames.push(Frame::decode(Bytes::from(body).slice(prefix..))?);
+            let frame = Frame::decode(Bytes::from(body).slice(prefix..))?;
+            if frame.payload.len() > intake.payload {
+                return Err(TOO_LARGE.into());
+            }
+            frames.push(frame);
             deliver(frames.drain(..))?;
             Ok(())
         }
@@ -364,7 +393,8 @@ mod tests {
             let mut listener = quic::Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap();
             bound.send(listener.local_addr().unwrap()).unwrap();
             let connection = Connection::Quic(listener.accept().await.unwrap().establish().await.unwrap());
-            receive_frames(&connection, move |mut frames: Drain<'_, Frame>| {
+            connection.admit(0);
+            receive_frames(&connection, Intake::default(), move |mut frames: Drain<'_, Frame>| {
                 frames.try_for_each(|frame| delivered.send(frame)).unwrap_or_default();
                 Ok(())
             })

@@ -2,8 +2,10 @@
 
 mod lane;
 mod reader;
+mod throttle;
 
 pub use self::{
-    lane::{FrameSender, LaneWriter, receive_frames},
+    lane::{FrameSender, Intake, LaneWriter, receive_frames},
     reader::{LinkError, Reader},
+    throttle::Throttle,
 };

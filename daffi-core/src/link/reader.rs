@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 
+use super::Throttle;
 use crate::{
     transport::{ConnectionLost, GiveUp, RecvStream, StreamLost},
     wire::{Malformed, StreamKind, item_stream::Answer, message},
@@ -31,12 +32,18 @@ pub struct Reader {
     stream: RecvStream,
     buffer: BytesMut,
     chunks: Vec<Bytes>,
+    throttle: Throttle,
 }
 
 impl Reader {
     /// Reads from the current place of `stream`.
     pub fn new(stream: RecvStream) -> Self {
-        Self { stream, buffer: BytesMut::new(), chunks: Vec::new() }
+        Self { stream, buffer: BytesMut::new(), chunks: Vec::new(), throttle: Throttle::default() }
+    }
+
+    /// Reads no more than this lets through, from now on.
+    pub fn set_throttle(&mut self, throttle: Throttle) {
+        self.throttle = throttle;
     }
 
     /// The next `N` bytes. Cancel safe, as are all methods of this type.
@@ -122,9 +129,12 @@ impl Reader {
 
     async fn more(&mut self) -> Result<bool, StreamLost> {
         let more = self.stream.read(&mut self.chunks).await?;
+        let before = self.buffer.len();
         for chunk in self.chunks.drain(..) {
             self.buffer.extend_from_slice(&chunk);
         }
+        // Last, so that nothing is lost if nobody waits for the end of it.
+        self.throttle.pay(self.buffer.len() - before).await;
         Ok(more)
     }
 }

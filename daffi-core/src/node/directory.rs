@@ -16,6 +16,7 @@ use super::{
 use crate::wire::{
     CallbackId, NodeId,
     control::{Member, Offered},
+    limits::MAX_TARGETS,
 };
 
 /// A node that is there.
@@ -117,9 +118,11 @@ impl Directory {
 
     /// The name of the node that left, if it was known.
     pub(crate) fn left(&mut self, node: NodeId) -> Option<String> {
-        for offering in self.callbacks.values_mut() {
+        // When the last has left, the next that offers it may bring another number.
+        self.callbacks.retain(|_, offering| {
             offering.offerers.retain(|offerer| offerer.node != node);
-        }
+            !offering.offerers.is_empty()
+        });
         self.nodes.remove(&node).map(|entry| entry.name.to_string())
     }
 
@@ -194,6 +197,10 @@ impl Directory {
         }
         if audience.targets.is_empty() && audience.misfits.is_empty() {
             return Err(self.nobody_offers(callback));
+        }
+        let targets = audience.targets.len();
+        if targets > MAX_TARGETS {
+            return Err(CallError::TooManyTargets { callback: callback.to_owned(), targets, limit: MAX_TARGETS });
         }
         Ok(audience)
     }
@@ -404,6 +411,19 @@ mod tests {
         assert_eq!(error(Failure::NoCallback, "b"), missing("b", vec!["add".into(), "sub".into()]));
         assert_eq!(error(Failure::NoCallback, "c"), missing("c", vec![]));
         assert_eq!(error(Failure::Busy, "b"), CallError::Busy { node: "b".into() });
+    }
+
+    #[test]
+    fn a_broadcast_that_would_go_to_too_many_goes_to_none() {
+        let members = (1..=8_193).map(|id| member(id, &format!("n{id}"), &[(0, "add")])).collect();
+        let mut directory = Directory::welcome(1, members);
+        assert_eq!(directory.all("add", None).unwrap().targets.len(), MAX_TARGETS);
+        directory.joined(member(8_194, "last", &[(0, "add")]));
+        let refused = directory.all("add", None).unwrap_err();
+        assert_eq!(refused, CallError::TooManyTargets { callback: "add".into(), targets: 8_193, limit: MAX_TARGETS });
+        assert!(!refused.is_retryable());
+        directory.left(2);
+        assert!(directory.all("add", None).is_ok());
     }
 
     #[test]

@@ -91,6 +91,28 @@ pub enum CallError<E = Never> {
         /// How many may wait.
         waiting: u32,
     },
+    /// A limit that the controller sets for each node is reached, for this node or, if it is one of a receiver, for that one.
+    #[error(
+        "the controller's limit `{name}` of {allowed} is reached: do less at a time, or raise it in the controller's configuration"
+    )]
+    Limit {
+        /// The limit's name in the controller's configuration.
+        name: String,
+        /// How many there may be.
+        allowed: u64,
+    },
+    /// More nodes offer the callback than one broadcast or stream can go to. It went to none.
+    #[error(
+        "{targets} nodes offer {callback:?}, and one broadcast or stream goes to at most {limit}: split them by callbacks of other names"
+    )]
+    TooManyTargets {
+        /// The callback.
+        callback: String,
+        /// How many offer it.
+        targets: usize,
+        /// The most that there may be.
+        limit: usize,
+    },
     /// The stub, or the call without one, does not fit the callback. It was not called.
     #[error("{} does not fit {callback}: {why}", who_calls(.stub))]
     Mismatch {
@@ -224,6 +246,7 @@ impl<E> CallError<E> {
                 | Self::NoNode { .. }
                 | Self::Busy { .. }
                 | Self::Full { .. }
+                | Self::Limit { .. }
                 | Self::Stopping { .. }
         )
     }
@@ -254,6 +277,7 @@ impl<E> CallError<E> {
             Failure::Busy => Self::Busy { node },
             Failure::Full { running, waiting } => Self::Full { node, running, waiting },
             Failure::NotAllowed { caller, callback, right } => Self::NotAllowed { caller, node, callback, right },
+            Failure::Limit { name, allowed } => Self::Limit { name, allowed },
             Failure::Stopping => Self::Stopping { who: "the controller".into() },
             Failure::NodeStopping => Self::Stopping { who: format!("node {node:?}") },
             Failure::BadArguments { message } => Self::BadArguments { node, message },
@@ -346,6 +370,23 @@ pub enum JoinError {
     #[error("the controller refused this node: {reason}")]
     NotAllowed {
         /// What the controller said: which callback, and why.
+        reason: String,
+    },
+    /// The node offers more callbacks than it may.
+    #[error(
+        "the node would offer {count} callbacks, and may offer {limit}: offer fewer, split them among several nodes, or raise \
+         `callbacks_per_node` in the controller's configuration if that is what says so"
+    )]
+    TooManyCallbacks {
+        /// How many it would offer.
+        count: usize,
+        /// The most that there may be.
+        limit: usize,
+    },
+    /// A limit of the controller's is reached.
+    #[error("the controller does not take this node: {reason}")]
+    Limit {
+        /// Which limit, and what helps.
         reason: String,
     },
     /// The controller speaks another version of the protocol.

@@ -231,6 +231,15 @@ pub(crate) fn explain(failure: Failure, callback: &Registered) -> Failure {
 
 /// Sends an answer; `alone` if no other is about to follow it.
 fn answer(link: &Link, id: CallId, status: Status, payload: &[u8], alone: bool) {
+    let (size, limit) = (payload.len() as u64, link.terms.message_size);
+    if size > limit {
+        // What says so is small.
+        return put_answer(link, id, Status::Failure, &Failure::TooLarge { size, limit }.encode(), alone);
+    }
+    put_answer(link, id, status, payload, alone);
+}
+
+fn put_answer(link: &Link, id: CallId, status: Status, payload: &[u8], alone: bool) {
     let head = Head::Reply { id, node: 0, status };
     if alone {
         link.frames.send_alone(&head, payload);

@@ -180,7 +180,7 @@ impl Builder {
         let registry = Registry::default();
         let functions = self.callbacks.unwrap_or_else(Served::of_program);
         for served in std::iter::once(&functions).chain(&self.values) {
-            for offer in registry.add(served)? {
+            for offer in registry.add(served, limits::MAX_CALLBACKS)? {
                 let (callback, signature, at) = (offer.name, offer.signature, offer.location);
                 tracing::info!(node = name, callback, signature, at, "offers");
             }

@@ -63,7 +63,10 @@ use self::{
     session::Link,
     stream::Arrivals,
 };
-use crate::{clock::Clock, wire::control::ToController};
+use crate::{
+    clock::Clock,
+    wire::{control::ToController, limits::MAX_CALLBACKS},
+};
 
 /// A node that has joined. Clones are the same node; when the last is dropped, it leaves without waiting for what runs.
 #[derive(Debug, Clone)]
@@ -195,7 +198,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`JoinError::DuplicateCallback`]; then none of them is offered.
+    /// [`JoinError::DuplicateCallback`], or [`JoinError::TooManyCallbacks`]; then none of them is offered.
     pub fn offer(&self, callbacks: impl IntoIterator<Item = Callback>) -> Result<(), JoinError> {
         self.add(&Served::functions(callbacks))
     }
@@ -204,7 +207,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`JoinError::DuplicateCallback`]; then none of them is offered.
+    /// [`JoinError::DuplicateCallback`], or [`JoinError::TooManyCallbacks`]; then none of them is offered.
     pub fn serve<S: Service>(&self, value: S) -> Result<(), JoinError> {
         self.add(&Served::value(value, None))
     }
@@ -214,14 +217,17 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`JoinError::DuplicateCallback`], or [`JoinError::InvalidCallbackName`]; then none of them is offered.
+    /// [`JoinError::DuplicateCallback`], [`JoinError::TooManyCallbacks`] or [`JoinError::InvalidCallbackName`]; then none of them is
+    /// offered.
     pub fn serve_as<S: Service>(&self, name: impl Into<String>, value: S) -> Result<(), JoinError> {
         self.add(&Served::value(value, Some(name.into())))
     }
 
     fn add(&self, served: &Served) -> Result<(), JoinError> {
-        let offers = self.inner.registry.add(served)?;
-        if let Ok(link) = self.inner.link() {
+        let link = self.inner.link();
+        let limit = link.as_ref().map_or(MAX_CALLBACKS as u64, |link| link.terms.callbacks);
+        let offers = self.inner.registry.add(served, usize::try_from(limit).unwrap_or(usize::MAX))?;
+        if let Ok(link) = link {
             // Without a link, the next hello offers them.
             let _ = link.control.send(ToController::Offer { offers });
         }

@@ -264,7 +264,8 @@ impl Outgoing {
 
     async fn send_off(&self) -> Result<(), CallError> {
         let permit = self.room_for_one().await?;
-        let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
+        let (payload, link) = self.ready()?;
+        let (callback, target) = self.pick()?;
         self.span.reaches(&target.name);
         let waiting = Waiting::for_nothing(self.request.callback.clone(), target.load.enter(), permit);
         let (id, _) = self.node.pending.begin(waiting);
@@ -285,7 +286,7 @@ impl Outgoing {
 
     async fn gather<T, E>(&self, codec: Codec<T, E>) -> Result<Vec<NodeReply<T, E>>, CallError> {
         let permit = self.room().await?;
-        let (payload, link) = (self.payload()?, self.node.link()?);
+        let (payload, link) = self.ready()?;
         let audience = self.node.directory.borrow().all(&self.request.callback, self.request.stub)?;
         let Audience { callback, targets, misfits } = audience;
         let misfits = misfits.into_iter().map(|(target, error)| (target, Some(Err(error.widen()))));
@@ -327,7 +328,8 @@ impl Outgoing {
 
     pub(crate) async fn send_one(&self) -> Result<Sent, CallError> {
         let permit = self.room_for_one().await?;
-        let (payload, link, (callback, target)) = (self.payload()?, self.node.link()?, self.pick()?);
+        let (payload, link) = self.ready()?;
+        let (callback, target) = self.pick()?;
         self.span.reaches(&target.name);
         let peer = target.node;
         self.send(permit, link, vec![target], &payload, |id| Head::Call { id, peer, ask: self.ask(callback) })
@@ -379,8 +381,14 @@ impl Outgoing {
         Ok(sent)
     }
 
-    fn payload(&self) -> Result<Bytes, CallError> {
-        self.request.args.clone().into_payload()
+    /// The arguments, and the connection that they fit.
+    fn ready(&self) -> Result<(Bytes, Arc<Link>), CallError> {
+        let (payload, link) = (self.request.args.clone().into_payload()?, self.node.link()?);
+        let (size, limit) = (payload.len() as u64, link.terms.message_size);
+        if size > limit {
+            return Err(CallError::TooLarge { what: "the arguments", size, limit });
+        }
+        Ok((payload, link))
     }
 
     fn pick(&self) -> Result<(CallbackId, Target), CallError> {

@@ -10,7 +10,7 @@ use super::{
     error::JoinError,
     limit::Limiter,
 };
-use crate::wire::{CallbackId, control::Offered, name, offer::Offer};
+use crate::wire::{CallbackId, control::Offered, limits::MAX_CALLBACKS, name, offer::Offer};
 
 /// A callback that this node offers: what the macro says of it, under which name, and on what value it is called.
 #[derive(Debug)]
@@ -88,8 +88,9 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Takes callbacks in; all or none.
-    pub(crate) fn add(&self, served: &Served) -> Result<Vec<Offer>, JoinError> {
+    /// Takes callbacks in, up to so many in all; all or none.
+    pub(crate) fn add(&self, served: &Served, limit: usize) -> Result<Vec<Offer>, JoinError> {
+        let limit = limit.min(MAX_CALLBACKS);
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = by_name.clone();
         let mut offers = Vec::new();
@@ -109,6 +110,10 @@ impl Registry {
             }
             offers.push(registered.offer());
             next.insert(name.clone(), registered);
+        }
+        // Those that were there before a lower limit came stay.
+        if next.len() > limit && !offers.is_empty() {
+            return Err(JoinError::TooManyCallbacks { count: next.len(), limit });
         }
         *by_name = next;
         Ok(offers)

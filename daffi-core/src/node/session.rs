@@ -27,14 +27,14 @@ use super::{
     stream::receive,
 };
 use crate::{
-    link::{FrameSender, LaneWriter, LinkError, Reader, receive_frames},
+    link::{FrameSender, Intake, LaneWriter, LinkError, Reader, receive_frames},
     transport::{
         CloseCode, Connection, ConnectionLost, JoinToken, Priority, SendStream, StreamLost, memory,
         quic::{self, ConnectError, Connector},
     },
     wire::{
         CallId, Malformed, NodeId, StreamKind,
-        control::{Member, ToController, ToNode},
+        control::{Member, Terms, ToController, ToNode},
         frame::Frame,
         limits, message, preamble,
     },
@@ -63,6 +63,8 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     pub(crate) frames: FrameSender,
     pub(crate) control: mpsc::UnboundedSender<ToController>,
+    /// What the controller lets this node have.
+    pub(crate) terms: Terms,
     running: Mutex<Running>,
     /// Everything that belongs to this connection ends with it.
     pub(crate) ended: CancellationToken,
@@ -223,7 +225,10 @@ pub(super) enum Attempt {
 
 impl From<JoinError> for Attempt {
     fn from(error: JoinError) -> Self {
-        Self::Hopeless(error)
+        match error {
+            JoinError::State(state) if state.is_passing() => Self::Failed(JoinError::State(state)),
+            error => Self::Hopeless(error),
+        }
     }
 }
 
@@ -244,6 +249,9 @@ async fn attempt(inner: &Arc<Inner>, target: &Target, credentials: &Credentials)
                     Some(Ok(connection)) => break Some(connection),
                     Some(Err(ConnectError::Lost(ConnectionLost::CertificateRefused(fault)))) => {
                         return Err(JoinError::certificate_refused(&fault).into());
+                    }
+                    Some(Err(ConnectError::Lost(lost @ ConnectionLost::Refused))) => {
+                        last = Attempt::Failed(JoinError::Limit { reason: lost.to_string() });
                     }
                     Some(Err(ConnectError::Lost(lost))) => last = failed(lost.to_string()),
                     Some(Err(error @ ConnectError::Unreachable { .. })) => last = failed(error.to_string()),
@@ -308,6 +316,7 @@ async fn refusal(inner: &Inner, connection: &Connection, target: &Target, error:
             CloseCode::NameTaken => JoinError::NameTaken { reason },
             CloseCode::Certificate => JoinError::CertificateRefused { reason },
             CloseCode::NotAllowed => JoinError::NotAllowed { reason },
+            CloseCode::Limit => JoinError::Limit { reason },
             // It may be back, or quicker, the next time.
             CloseCode::Stopping | CloseCode::Silent => {
                 return Attempt::Failed(unreachable(inner, target, reason));
@@ -359,9 +368,9 @@ async fn greet(
         // It closes the connection and says so.
         return Err(connection.closed().await.into());
     }
-    let (node, members) = loop {
+    let (node, members, terms) = loop {
         match receive.message().await? {
-            Some(ToNode::Welcome { node, members }) => break (node, members),
+            Some(ToNode::Welcome { node, members, terms }) => break (node, members, terms),
             Some(_) => {}
             None => return Err(Malformed("the controller ended the control stream").into()),
         }
@@ -372,6 +381,7 @@ async fn greet(
         connection: connection.clone(),
         frames,
         control,
+        terms,
         running: Mutex::default(),
         ended: CancellationToken::new(),
         socket,
@@ -409,7 +419,7 @@ impl Session {
             error = read_control(receive, inner, &link) => error,
             lost = write_control(send, messages) => lost.into(),
             lost = lane.run(connection.clone()) => lost.into(),
-            error = receive_frames(connection, deliver) => error,
+            error = receive_frames(connection, Intake::default(), deliver) => error,
             error = receive::accept(inner, &link) => error,
         };
         match error {

@@ -18,7 +18,7 @@ mod rotation;
 mod state;
 mod token;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 
@@ -103,6 +103,12 @@ pub enum ConnectionLost {
     /// This side closed it.
     #[error("the connection was closed by this side")]
     ClosedHere,
+    /// The controller took no further connection at that moment.
+    #[error(
+        "the controller takes no further connections at the moment: as many are not yet joined, or came within a second, as its \
+         limits let it take"
+    )]
+    Refused,
     /// Nothing was heard of the other side for [`IDLE`](crate::wire::limits::IDLE).
     #[error("nothing was heard from the peer for {:?}", crate::wire::limits::IDLE)]
     TimedOut,
@@ -249,6 +255,16 @@ impl Connection {
         match self {
             Self::Quic(connection) => quic::connection_lost(&connection.closed().await),
             Self::Memory(connection) => connection.closed().await,
+        }
+    }
+
+    /// Takes the peer of an accepted connection for one of ours: until this is called it is a stranger, and may send little and open
+    /// one stream. From now on it may have so many streams both ways open at a time.
+    pub fn admit(&self, streams: u32) {
+        match self {
+            Self::Quic(connection) => quic::admit(connection, streams),
+            // Nobody is a stranger in one's own process.
+            Self::Memory(_) => {}
         }
     }
 
@@ -437,7 +453,40 @@ impl Incoming {
         }
     }
 
-    /// Establishes the connection. Run it in a task of its own: it takes as long as the peer lets it.
+    /// Where it comes from; nothing within this process.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Quic(incoming) => Some(incoming.address()),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// Whether the peer has shown that it receives what is sent to its address.
+    pub fn is_validated(&self) -> bool {
+        match self {
+            Self::Quic(incoming) => incoming.is_validated(),
+            Self::Memory(_) => true,
+        }
+    }
+
+    /// Has the peer show that it receives what is sent to its address: it has to come again with a token that only this address is
+    /// sent. Until then nothing is kept of it.
+    pub fn validate(self) {
+        if let Self::Quic(incoming) = self {
+            incoming.validate();
+        }
+    }
+
+    /// Takes no connection from the peer for now, and tells it so. Nothing is kept of it.
+    pub fn refuse(self) {
+        match self {
+            Self::Quic(incoming) => incoming.refuse(),
+            Self::Memory(connection) => connection.close(CloseCode::Limit, "too many connections at once"),
+        }
+    }
+
+    /// Establishes the connection. Run it in a task of its own, with a time limit: it takes as long as the peer lets it. Cancel safe:
+    /// dropping the future gives the connection up.
     ///
     /// # Errors
     ///

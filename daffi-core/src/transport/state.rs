@@ -29,7 +29,7 @@ pub enum StateError {
     #[error("there is no home directory to keep state in: set {VARIABLE} to a directory of your own")]
     NoHome,
     /// A file could not be read or written.
-    #[error("could not {action} {path}: {source}")]
+    #[error("could not {action} {path}: {source}{}", hint(.source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -86,6 +86,16 @@ pub enum StateError {
         /// The token's file.
         path: PathBuf,
     },
+}
+
+impl StateError {
+    /// Whether it is the system's state at this moment, so that the same may work in a while: there is no file descriptor left, say.
+    /// Not what somebody has to mend: a file that is not there, or that this user may not read.
+    pub(crate) fn is_passing(&self) -> bool {
+        use io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+        let for_good = [InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied];
+        matches!(self, Self::Io { source, .. } if !for_good.contains(&source.kind()))
+    }
 }
 
 impl StateDir {
@@ -200,6 +210,19 @@ impl StateDir {
         io::Write::write_all(&mut file, text.as_bytes()).map_err(io_error("write", path))?;
         file.as_file().sync_all().map_err(io_error("write", path))?;
         Ok(file)
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => {
+            " (make room there, or choose another state directory: nothing was left half-written)"
+        }
+        PermissionDenied | ReadOnlyFilesystem => {
+            " (a state directory has to belong to the user of the controller: choose another, or change its owner)"
+        }
+        _ => "",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallbackId, NodeId, offer::Offer};
+use super::{CallbackId, NodeId, limits, offer::Offer};
 
 /// A callback with the number that the controller gave its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,26 @@ pub struct Member {
     pub name: String,
     /// What it offers.
     pub offers: Vec<Offered>,
+}
+
+/// What a controller lets each of its nodes have. A node keeps to it by itself, so that what exceeds it is told where it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The largest payload of a call or reply, in bytes.
+    pub message_size: u64,
+    /// The largest item of a stream, in bytes.
+    pub item_size: u64,
+    /// How many callbacks it may offer.
+    pub callbacks: u64,
+}
+
+/// As much as the protocol allows.
+impl Default for Terms {
+    fn default() -> Self {
+        let payload = limits::MAX_PAYLOAD as u64;
+        Self { message_size: payload, item_size: payload, callbacks: limits::MAX_CALLBACKS as u64 }
+    }
 }
 
 /// From a node to its controller.
@@ -66,6 +86,9 @@ pub enum ToNode {
         node: NodeId,
         /// Everybody who is there.
         members: Vec<Member>,
+        /// What the node is to keep to.
+        #[serde(default)]
+        terms: Terms,
     },
     /// A node has joined.
     Joined {
@@ -144,7 +167,7 @@ mod tests {
         round_trip(&ToController::Offer { offers: vec![offer()] });
         round_trip(&ToController::Leave);
         round_trip(&ToController::Alive);
-        round_trip(&ToNode::Welcome { node: 7, members: vec![member.clone()] });
+        round_trip(&ToNode::Welcome { node: 7, members: vec![member.clone()], terms: Terms::default() });
         round_trip(&ToNode::Joined { member });
         round_trip(&ToNode::Offered { node: 7, offers: vec![Offered { id: 3, offer: offer() }] });
         round_trip(&ToNode::OffersRefused { callbacks: vec!["add".into()], reason: "no rule".into() });

@@ -40,6 +40,13 @@ pub enum Failure {
         /// What it would have taken.
         right: Right,
     },
+    /// A limit that the controller sets is reached. It did not run.
+    Limit {
+        /// The limit's name in the controller's configuration.
+        name: String,
+        /// How many there may be.
+        allowed: u64,
+    },
     /// The controller is about to stop. It did not run.
     Stopping,
     /// The node is about to stop. It did not run.
@@ -126,6 +133,7 @@ impl fmt::Display for Failure {
             Self::NotAllowed { caller, callback, right } => {
                 write!(f, "no rule allows {caller:?} to {right} {callback:?}")
             }
+            Self::Limit { name, allowed } => write!(f, "the controller's limit `{name}` of {allowed} is reached"),
             Self::Stopping => f.write_str("the controller is stopping"),
             Self::NodeStopping => f.write_str("the node is stopping"),
             Self::BadArguments { message } => write!(f, "the arguments do not fit: {message}"),
@@ -166,6 +174,7 @@ mod tests {
         for failure in [
             Failure::App { error: vec![1, 2] },
             Failure::NoCallback,
+            Failure::Limit { name: "calls_per_node".into(), allowed: 7 },
             Failure::Panicked { message: "oh".into() },
             Failure::TooLarge { size: 9, limit: 8 },
             Failure::NotAllowed { caller: "a".into(), callback: "add".into(), right: Right::Stream },

@@ -15,6 +15,7 @@
 //! module knows of tokio, QUIC or sockets, no input can make it panic, and it never allocates on the word of a length field.
 
 pub mod batch;
+pub mod bucket;
 pub mod control;
 pub mod credit;
 pub mod failure;

@@ -1,7 +1,10 @@
 //! What is measured. A new work is a file here, an arm in `main` and two in `role`.
 
 pub(crate) mod calls;
+pub(crate) mod churn;
+pub(crate) mod crowd;
 pub(crate) mod frames;
+pub(crate) mod idle;
 pub(crate) mod loaded;
 pub(crate) mod memory;
 pub(crate) mod sequence;

@@ -24,6 +24,8 @@ impl<E> CallError<E> {
             Self::NoNode { .. } => "NoNode",
             Self::Busy { .. } => "Busy",
             Self::Full { .. } => "Full",
+            Self::Limit { .. } => "Limit",
+            Self::TooManyTargets { .. } => "TooManyTargets",
             Self::Mismatch { .. } => "Mismatch",
             Self::NotAllowed { .. } => "NotAllowed",
             Self::Stopping { .. } => "Stopping",
@@ -56,6 +58,10 @@ impl<E> CallError<E> {
             Self::Busy { node } => CallError::Busy { node: node.clone() },
             Self::Full { node, running, waiting } => {
                 CallError::Full { node: node.clone(), running: *running, waiting: *waiting }
+            }
+            Self::Limit { name, allowed } => CallError::Limit { name: name.clone(), allowed: *allowed },
+            Self::TooManyTargets { callback, targets, limit } => {
+                CallError::TooManyTargets { callback: callback.clone(), targets: *targets, limit: *limit }
             }
             Self::Mismatch { why, stub, callback } => {
                 CallError::Mismatch { why, stub: stub.clone(), callback: callback.clone() }

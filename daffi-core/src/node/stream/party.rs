@@ -102,8 +102,16 @@ impl Party<'_> {
         door: &mpsc::UnboundedSender<Newcomers>,
     ) -> Infallible {
         while directory.changed().await.is_ok() {
-            // Nobody may be there at the moment.
-            let Ok(audience) = directory.borrow_and_update().all(self.callback, self.stub) else { continue };
+            let audience = match directory.borrow_and_update().all(self.callback, self.stub) {
+                Ok(audience) => audience,
+                Err(error) => {
+                    // Nobody may be there at the moment. Who is one too many comes in when another leaves.
+                    if matches!(error, CallError::TooManyTargets { .. }) {
+                        tracing::warn!(callback = self.callback, %error, "a stream takes no newcomers");
+                    }
+                    continue;
+                }
+            };
             let newcomers = self.take_in(audience);
             if !newcomers.nodes.is_empty() {
                 // The other side lives as long as the stream.

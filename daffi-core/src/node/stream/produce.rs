@@ -79,7 +79,7 @@ async fn send(
     let request =
         StreamRequest { callback: id, targets, stall_millis, trace, answers: None, keep, live, stream, resumed: None };
 
-    let slot = Slot::new(node.clock);
+    let slot = Slot::new(node.clock, link.terms.item_size);
     let mut ends = Vec::new();
     let (sender, newcomers) = mpsc::unbounded_channel();
     let heard = |heard| match heard {

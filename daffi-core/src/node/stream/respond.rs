@@ -46,7 +46,7 @@ pub(crate) async fn respond(
     let (inner, link) = (inner.clone(), link.clone());
     let io = inner.runtimes.io.clone();
     let responding = async move {
-        let slot = Slot::new(inner.clock);
+        let slot = Slot::new(inner.clock, link.terms.item_size);
         let (callback, targets) = (ask.callback, vec![caller]);
         let (trace, answers) = (ask.trace, Some(call));
         // It ends with the connection, as its call does.

@@ -18,7 +18,7 @@ use crate::{
     wire::{
         batch::{Batch, Builder, ItemError},
         item_stream::StreamEnd,
-        limits::{MAX_PAYLOAD, STREAM_WINDOW_BYTES},
+        limits::STREAM_WINDOW_BYTES,
     },
 };
 
@@ -83,10 +83,14 @@ pub(super) enum Taken {
 }
 
 impl Slot {
-    /// An empty one, whose batches are stamped with the time of this clock.
-    pub(super) fn new(clock: Clock) -> Self {
+    /// An empty one, whose batches are stamped with the time of this clock, for items of up to so many bytes.
+    pub(super) fn new(clock: Clock, item_size: u64) -> Self {
         let slot = Self::default();
-        slot.lock().clock = clock;
+        {
+            let mut state = slot.lock();
+            state.clock = clock;
+            state.open = Some(Builder::up_to(item_size));
+        }
         slot
     }
 
@@ -153,8 +157,8 @@ impl Slot {
             Ok(Err(error)) => {
                 let message = match error {
                     ItemError::Encode(EncodeError(message)) => format!("an item cannot be encoded: {message}"),
-                    ItemError::TooLarge(size) => {
-                        format!("an item has {size} bytes, more than the {MAX_PAYLOAD} that an item may have")
+                    ItemError::TooLarge { size, limit } => {
+                        format!("an item has {size} bytes, more than the {limit} that an item may have")
                     }
                 };
                 state.end.get_or_insert(StreamEnd::SourceFailed { message });

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, TransportErrorCode, VarInt};
 
 pub(super) use self::tls::provider;
 pub use self::tls::{ControllerCertificates, Credentials, NodeCertificates};
@@ -64,6 +64,15 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all streams of a connection together. The receiving side reads at once, so this bounds memory rather than
 /// speed.
 const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// How much a peer may send before it was admitted and that is not read yet: the controller reads the secret first, and nothing
+/// more unless it is right.
+const STRANGER_WINDOW: u32 = 64 << 10;
+
+/// How many connections may wait to be looked at, and how many bytes of their first packets are kept: the controller looks at each at
+/// once, so more are a flood that it does not keep up with.
+const MAX_INCOMING: usize = 1 << 10;
+const INCOMING_BYTES: u64 = 16 << 20;
 
 /// How much may be sent and not yet acknowledged on a connection.
 const SEND_WINDOW: u64 = 8 << 20;
@@ -166,7 +175,8 @@ impl Listener {
     ///
     /// What the system says, for example that the port is taken, or what TLS says of the certificates.
     pub fn bind_with(address: SocketAddr, certificates: &ControllerCertificates) -> io::Result<Self> {
-        let config = ServerConfig::with_crypto(Arc::new(tls::server(certificates)?));
+        let mut config = ServerConfig::with_crypto(Arc::new(tls::server(certificates)?));
+        config.max_incoming(MAX_INCOMING).incoming_buffer_size_total(INCOMING_BYTES);
         let endpoint = endpoint(address, Some(config.clone()))?;
         Ok(Self { endpoint, settings: ListenerSettings(Arc::new(RwLock::new(config))) })
     }
@@ -217,17 +227,36 @@ impl Incoming {
         self.incoming.remote_address()
     }
 
-    /// Establishes the connection, within [`limits::HANDSHAKE`].
+    /// Where it comes from.
+    pub fn address(&self) -> IpAddr {
+        self.incoming.remote_address().ip()
+    }
+
+    /// Whether the peer has shown that it receives what is sent to this address.
+    pub fn is_validated(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Answers with a Retry packet. What could not be answered so is dropped: the peer tries again.
+    pub fn validate(self) {
+        if let Err(error) = self.incoming.retry() {
+            error.into_incoming().ignore();
+        }
+    }
+
+    /// Answers that no connection is taken.
+    pub fn refuse(self) {
+        self.incoming.refuse();
+    }
+
+    /// Establishes the connection. Cancel safe: dropping the future gives it up.
     ///
     /// # Errors
     ///
     /// [`ConnectionLost`].
     pub async fn establish(self) -> Result<quinn::Connection, ConnectionLost> {
         let connecting = self.incoming.accept_with(self.config).map_err(|error| connection_lost(&error))?;
-        match tokio::time::timeout(limits::HANDSHAKE, connecting).await {
-            Ok(connection) => connection.map_err(|error| connection_lost(&error)),
-            Err(_) => Err(ConnectionLost::TimedOut),
-        }
+        connecting.await.map_err(|error| connection_lost(&error))
     }
 }
 
@@ -330,11 +359,17 @@ enum Side {
 
 fn transport(peer: IpAddr, side: Side) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
+    let (both_ways, one_way, window) = match side {
+        // The controller is whom the node connected to, and showed that it is.
+        Side::Connecting => (MAX_STREAMS, MAX_STREAMS, CONNECTION_WINDOW),
+        // The control stream, and nothing else.
+        Side::Listening => (1, 0, STRANGER_WINDOW),
+    };
     config
-        .max_concurrent_bidi_streams(MAX_STREAMS.into())
-        .max_concurrent_uni_streams(MAX_STREAMS.into())
+        .max_concurrent_bidi_streams(both_ways.into())
+        .max_concurrent_uni_streams(one_way.into())
         .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
+        .receive_window(window.into())
         .send_window(SEND_WINDOW)
         // Datagram frames are not used: 23 to 42 % of them were lost in measurements.
         .datagram_receive_buffer_size(None)
@@ -357,6 +392,13 @@ fn transport(peer: IpAddr, side: Side) -> Arc<TransportConfig> {
     Arc::new(config)
 }
 
+/// See [`Connection::admit`](super::Connection::admit).
+pub(super) fn admit(connection: &quinn::Connection, streams: u32) {
+    connection.set_receive_window(CONNECTION_WINDOW.into());
+    connection.set_max_concurrent_bi_streams(streams.max(MAX_STREAMS).into());
+    connection.set_max_concurrent_uni_streams(MAX_STREAMS.into());
+}
+
 pub(super) fn both((send, receive): (quinn::SendStream, quinn::RecvStream)) -> (SendStream, RecvStream) {
     (SendStream::Quic(send), RecvStream::Quic(receive))
 }
@@ -368,6 +410,9 @@ pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost 
             code: CloseCode::from_wire(close.error_code.into_inner()),
             reason: String::from_utf8_lossy(&close.reason).into_owned(),
         },
+        ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => {
+            ConnectionLost::Refused
+        }
         LocallyClosed => ConnectionLost::ClosedHere,
         TimedOut => ConnectionLost::TimedOut,
         ConnectionClosed(close) => match CertificateFault::from_wire(close.error_code.into()) {
@@ -422,7 +467,9 @@ mod tests {
         let accept = async { listener.accept().await.unwrap().establish().await };
         let connector = Connector::new(address).unwrap();
         let (connected, accepted) = tokio::join!(connector.connect(address, token, PATIENCE), accept);
-        (connected.map(Connection::Quic), accepted.ok().map(Connection::Quic))
+        let accepted = accepted.ok().map(Connection::Quic);
+        accepted.iter().for_each(|connection| connection.admit(0));
+        (connected.map(Connection::Quic), accepted)
     }
 
     #[tokio::test]
@@ -473,6 +520,36 @@ mod tests {
         controller.close(CloseCode::NameTaken, "taken");
         let lost = ConnectionLost::ClosedByPeer { code: CloseCode::NameTaken, reason: "taken".into() };
         assert_eq!(node.closed().await, lost);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_has_one_stream_and_little_room() {
+        let identity = Identity::generate().unwrap();
+        let token = JoinToken::generate(identity.fingerprint());
+        let mut listener = Listener::bind(LOCALHOST, &identity).unwrap();
+        let address = listener.local_addr().unwrap();
+        let accept = async { listener.accept().await.unwrap().establish().await };
+        let connector = Connector::new(address).unwrap();
+        let (connected, accepted) = tokio::join!(connector.connect(address, &token, PATIENCE), accept);
+        let (node, controller) = (Connection::Quic(connected.unwrap()), Connection::Quic(accepted.unwrap()));
+        let (mut control, _answers) = node.open_bi().await.unwrap();
+        let (mut second, mut third) = (Box::pin(node.open_bi()), Box::pin(node.open_uni()));
+        let mut sent = [Bytes::from(vec![7; STRANGER_WINDOW as usize + 1])];
+        {
+            let mut write = Box::pin(control.write(&mut sent));
+            // All that it may send arrives, and then it waits.
+            let (_, mut received) = tokio::select! {
+                _ = &mut write => panic!("more than the window was sent before anything was read"),
+                accepted = controller.accept_bi() => accepted.unwrap(),
+            };
+            assert!(futures_util::poll!(&mut second).is_pending() && futures_util::poll!(&mut third).is_pending());
+            controller.admit(0);
+            let mut chunks = Vec::new();
+            let (written, _) = tokio::join!(write, received.read(&mut chunks));
+            written.unwrap();
+        }
+        let others = async { (second.await.unwrap(), third.await.unwrap()) };
+        tokio::time::timeout(PATIENCE, others).await.unwrap();
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use quinn::{
@@ -23,6 +24,7 @@ use quinn::{
 use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime::Handle,
+    time::Sleep,
 };
 
 use crate::transport::{after_turn, assists};
@@ -33,6 +35,12 @@ const READS_UNTIL_EMPTY: bool = cfg!(target_os = "linux");
 /// Up to how many bytes a transmission is copied, so that it can be sent when no lock is held. A frame alone is much smaller, a
 /// datagram on a network too; those of 64 KiB are bulk, which is not what threads assist with.
 const SMALL: usize = 2 << 10;
+
+/// How many reads may fail in a row, each for a reason of one datagram's.
+const BAD_READS: usize = 64;
+
+/// How long to wait when the system is out of something, such as file descriptors, before it is asked again.
+const SHORTAGE: Duration = Duration::from_millis(20);
 
 /// A socket that is registered for reading.
 #[derive(Debug)]
@@ -92,7 +100,7 @@ impl AsyncUdpSocket for ReadSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        loop {
+        for _ in 0..BAD_READS {
             let mut readable = ready!(self.io.poll_read_ready(cx))?;
             match self.state.recv(self.io.get_ref().into(), bufs, meta) {
                 Ok(count) => {
@@ -107,6 +115,13 @@ impl AsyncUdpSocket for ReadSocket {
                 Err(_) => {}
             }
         }
+        // The system is out of something. Neither the connections are to end for it, nor is this to spin until it has some again.
+        let waker = cx.waker().clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(SHORTAGE).await;
+            waker.wake();
+        });
+        Poll::Pending
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -142,8 +157,36 @@ struct Room {
     socket: Arc<ReadSocket>,
     /// How many refusals this has waited for.
     seen: u64,
+    waiting: Option<Waiting>,
+}
+
+/// What tells that there is room.
+#[derive(Debug)]
+enum Waiting {
     /// The same socket, registered for writing.
-    waiting: Option<AsyncFd<UdpSocket>>,
+    Event(AsyncFd<UdpSocket>),
+    /// There is no file descriptor for that at the moment: time.
+    Time(Pin<Box<Sleep>>),
+}
+
+impl Waiting {
+    fn on(socket: &ReadSocket) -> Self {
+        let registered = socket
+            .io
+            .get_ref()
+            .try_clone()
+            .and_then(|socket_too| register(socket_too, Interest::WRITABLE, &socket.runtime));
+        match registered {
+            // If there is room by now, this is an event at once.
+            Ok(registered) => Self::Event(registered),
+            Err(_) => Self::some_time(socket),
+        }
+    }
+
+    fn some_time(socket: &ReadSocket) -> Self {
+        let _runtime = socket.runtime.enter();
+        Self::Time(Box::pin(tokio::time::sleep(SHORTAGE)))
+    }
 }
 
 impl UdpPoller for Room {
@@ -151,12 +194,14 @@ impl UdpPoller for Room {
         let refused = self.socket.refused.load(Ordering::Relaxed);
         if self.seen != refused {
             self.seen = refused;
-            let socket = self.socket.io.get_ref().try_clone()?;
-            // If there is room by now, this is an event at once.
-            self.waiting = Some(register(socket, Interest::WRITABLE, &self.socket.runtime)?);
+            self.waiting = Some(Waiting::on(&self.socket));
         }
-        if let Some(waiting) = &self.waiting {
-            let _room = ready!(waiting.poll_write_ready(cx))?;
+        match &mut self.waiting {
+            Some(Waiting::Event(registered)) => {
+                let _room = ready!(registered.poll_write_ready(cx))?;
+            }
+            Some(Waiting::Time(passes)) => ready!(passes.as_mut().poll(cx)),
+            None => {}
         }
         self.waiting = None;
         Poll::Ready(Ok(()))
@@ -165,7 +210,7 @@ impl UdpPoller for Room {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, net::Ipv4Addr, task::Waker, time::Duration};
+    use std::{future::poll_fn, net::Ipv4Addr, task::Waker};
 
     use super::*;
 
@@ -214,5 +259,17 @@ mod tests {
         let room = poll_fn(|cx| poller.as_mut().poll_writable(cx));
         tokio::time::timeout(PATIENCE, room).await.unwrap().unwrap();
         assert!(poller.as_mut().poll_writable(&mut cx).is_ready());
+    }
+
+    #[tokio::test]
+    async fn without_a_descriptor_to_wait_with_it_waits_for_time() {
+        let socket = socket();
+        let waiting = Some(Waiting::some_time(&socket));
+        let mut poller = Box::pin(Room { socket: socket.clone(), seen: 0, waiting });
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(poller.as_mut().poll_writable(&mut cx).is_pending());
+        let room = poll_fn(|cx| poller.as_mut().poll_writable(cx));
+        tokio::time::timeout(PATIENCE, room).await.unwrap().unwrap();
+        assert!(poller.as_mut().poll_writable(&mut cx).is_ready(), "it waits once");
     }
 }

@@ -12,15 +12,23 @@ pub struct Builder {
     buffer: Vec<u8>,
     count: u32,
     dependents: bool,
+    /// The largest item, in bytes.
+    largest: usize,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { buffer: vec![0; HEADER], count: 0, dependents: false }
+        Self { buffer: vec![0; HEADER], count: 0, dependents: false, largest: limits::MAX_PAYLOAD }
     }
 }
 
 impl Builder {
+    /// Takes items of up to so many bytes; of no more than [`limits::MAX_PAYLOAD`] in any case.
+    pub fn up_to(largest: u64) -> Self {
+        let largest = usize::try_from(largest).unwrap_or(usize::MAX).min(limits::MAX_PAYLOAD);
+        Self { largest, ..Self::default() }
+    }
+
     /// Appends the item that `encode` writes. What `encode` wrote before it failed or panicked is taken back.
     ///
     /// # Errors
@@ -32,8 +40,8 @@ impl Builder {
         encode(tail.buffer).map_err(ItemError::Encode)?;
         let item = tail.start + ITEM_HEADER;
         let size = tail.buffer.len() - item;
-        if size > limits::MAX_PAYLOAD {
-            return Err(ItemError::TooLarge(size));
+        if size > self.largest {
+            return Err(ItemError::TooLarge { size, limit: self.largest });
         }
         varint::write_padded(size as u64, &mut tail.buffer[item - ITEM_HEADER..item]);
         tail.keep = true;
@@ -106,6 +114,11 @@ impl Drop for Tail<'_> {
 pub enum ItemError<E> {
     /// It did not encode.
     Encode(E),
-    /// It has more bytes than [`limits::MAX_PAYLOAD`]: this many.
-    TooLarge(usize),
+    /// It has more bytes than an item may have.
+    TooLarge {
+        /// How many it has.
+        size: usize,
+        /// How many it may have.
+        limit: usize,
+    },
 }

@@ -4,17 +4,32 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Batch, Header};
-use crate::wire::Malformed;
+use super::{Batch, Header, MAX_BODY};
+use crate::wire::{Malformed, limits};
 
 /// Cuts the bytes of an item stream into batches, without copying them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cutter {
     chunks: VecDeque<Bytes>,
     length: usize,
+    largest: u64,
+}
+
+/// For items of any size that the protocol allows.
+impl Default for Cutter {
+    fn default() -> Self {
+        Self { chunks: VecDeque::new(), length: 0, largest: MAX_BODY }
+    }
 }
 
 impl Cutter {
+    /// For items of up to so many bytes. What is certainly larger is refused before it comes.
+    pub fn up_to(item_size: u64) -> Self {
+        // A batch has less than what closes it, and one item.
+        let largest = item_size.saturating_add((limits::BATCH + limits::MAX_HEAD) as u64).min(MAX_BODY);
+        Self { largest, ..Self::default() }
+    }
+
     /// Takes in the next bytes of the stream.
     pub fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {
@@ -40,6 +55,9 @@ impl Cutter {
         let Some(header) = Header::take(&mut input)? else {
             return Ok(None);
         };
+        if u64::from(header.body) > self.largest {
+            return Err(Malformed("an item above the limit"));
+        }
         let mut wanted = peeked - input.len() + header.body as usize;
         if self.length < wanted {
             return Ok(None);

@@ -1,0 +1,77 @@
+//! How many streams each node may send at a time.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use daffi_core::{
+    link::LinkError,
+    transport::SendStream,
+    wire::{
+        failure::Failure,
+        item_stream::{Answer, ReceiverEnd, ReceiverId, StreamRequest},
+    },
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::hub::Producer;
+
+/// The rooms of all nodes. A node's streams outlive its connection, so its room is the same when it comes back.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    allowed: Option<u32>,
+    /// By a node's name and its instance.
+    places: Mutex<HashMap<(String, u64), Weak<Semaphore>>>,
+}
+
+/// Where a node's streams have their places.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    places: Arc<Semaphore>,
+    allowed: u32,
+}
+
+impl Rooms {
+    /// For so many streams of each node; for any number if there is no limit.
+    pub(crate) fn new(allowed: Option<u32>) -> Self {
+        Self { allowed, places: Mutex::default() }
+    }
+
+    /// A node's room, for as long as it or one of its streams lives; nothing if there is no limit.
+    pub(super) fn of(&self, producer: &Producer) -> Option<Room> {
+        let allowed = self.allowed?;
+        // Single insertions and removals: a panic leaves the map whole.
+        let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, places| places.strong_count() > 0);
+        let known = all.entry((producer.name.clone(), producer.link.instance)).or_default();
+        let places = known.upgrade().unwrap_or_else(|| Arc::new(Semaphore::new(allowed as usize)));
+        *known = Arc::downgrade(&places);
+        Some(Room { places, allowed })
+    }
+}
+
+impl Room {
+    /// A place for one more stream, until it is dropped; or why there is none.
+    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let failure = |_| Failure::Limit { name: "streams_per_node".into(), allowed: self.allowed.into() };
+        self.places.clone().try_acquire_owned().map_err(failure)
+    }
+}
+
+/// Tells the producer that no receiver gets the stream, and why.
+pub(super) async fn refuse(mut send: SendStream, request: &StreamRequest, failure: &Failure) -> Result<(), LinkError> {
+    let receivers: Vec<ReceiverId> = match &request.resumed {
+        Some(resumed) => resumed.receivers.iter().map(|awaited| awaited.receiver).collect(),
+        None => (0..).take(request.targets.len()).collect(),
+    };
+    let mut bytes = Vec::new();
+    for receiver in receivers {
+        let failure = Some(failure.clone());
+        Answer::Ended(ReceiverEnd { receiver, delivered: 0, first: 0, dropped: 0, value: None, failure })
+            .put(&mut bytes);
+    }
+    send.write(&mut [bytes.into()]).await?;
+    send.finish();
+    Ok(send.settled().await?)
+}

@@ -1,0 +1,255 @@
+//! Which connections are taken before anything is known of their peers.
+//!
+//! A stranger costs a handshake of half a millisecond and some 40 kB until it has shown that it knows the secret, or its time is over.
+//! So these are counted, in all and by address, and their rate is bounded. Whoever gives a false address never answers a Retry, and gets
+//! no further than the first few places.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use daffi_core::{transport::Incoming, wire::bucket::Bucket};
+use tokio::time::Instant;
+
+use crate::limits::Limits;
+
+/// From how many addresses on those that have been quiet are forgotten.
+const ADDRESSES: usize = 1_024;
+
+/// Lets connections in. Clones are the same gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limits: Arc<Limits>,
+    state: Mutex<State>,
+    began: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    rate: Bucket,
+    /// How many have not joined yet.
+    unfinished: usize,
+    addresses: HashMap<IpAddr, Address>,
+    /// How often it is told that connections are refused: a flood is not to flood the log.
+    told: Bucket,
+    untold: u64,
+}
+
+#[derive(Debug)]
+struct Address {
+    rate: Bucket,
+    unfinished: usize,
+}
+
+/// What becomes of a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Take,
+    /// Its address is to be shown first.
+    Validate,
+    Refuse,
+}
+
+/// A connection that has not joined yet. Dropping it makes room for another.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    gate: Gate,
+    address: Option<IpAddr>,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        let rate = Bucket::new(limits.connections_per_second.into(), limits.connections_burst.into(), Duration::ZERO);
+        let told = Bucket::new(1, 1, Duration::ZERO);
+        let state = State { rate, unfinished: 0, addresses: HashMap::new(), told, untold: 0 };
+        Self(Arc::new(Shared { limits, state: Mutex::new(state), began: Instant::now() }))
+    }
+
+    /// Takes a connection, or answers it otherwise.
+    pub(crate) fn pass(&self, incoming: Incoming) -> Option<(Incoming, Unfinished)> {
+        let now = self.0.began.elapsed();
+        let address = incoming.address().map(network);
+        match self.lock().judge(address, incoming.is_validated(), &self.0.limits, now) {
+            Verdict::Take => Some((incoming, Unfinished { gate: self.clone(), address })),
+            Verdict::Validate => {
+                incoming.validate();
+                None
+            }
+            Verdict::Refuse => {
+                incoming.refuse();
+                None
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Counters and a table: a panic leaves them whole.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn judge(&mut self, address: Option<IpAddr>, validated: bool, limits: &Limits, now: Duration) -> Verdict {
+        if self.unfinished >= limits.handshakes {
+            return self.refuse("too many connections that have not joined", address, now);
+        }
+        if !validated && self.unfinished >= limits.validate_above {
+            return Verdict::Validate;
+        }
+        let Some(ip) = address else {
+            self.unfinished += 1;
+            return Verdict::Take;
+        };
+        if self.addresses.len() >= ADDRESSES {
+            self.addresses.retain(|_, address| address.unfinished > 0 || !address.rate.is_full(now));
+        }
+        let (per_second, burst) = (limits.connections_per_second_per_address, limits.connections_burst_per_address);
+        let new = || Address { rate: Bucket::new(per_second.into(), burst.into(), now), unfinished: 0 };
+        let known = self.addresses.entry(ip).or_insert_with(new);
+        let why = if known.unfinished >= limits.handshakes / 2 {
+            "too many connections of this address that have not joined"
+        } else if !known.rate.take(now) {
+            "too many connections a second from this address"
+        } else if !self.rate.take(now) {
+            "too many connections a second"
+        } else {
+            known.unfinished += 1;
+            self.unfinished += 1;
+            return Verdict::Take;
+        };
+        self.refuse(why, address, now)
+    }
+
+    fn refuse(&mut self, why: &str, address: Option<IpAddr>, now: Duration) -> Verdict {
+        self.untold += 1;
+        if self.told.take(now) {
+            let refused = std::mem::take(&mut self.untold);
+            tracing::warn!(?address, refused, why, "refused connections");
+        }
+        Verdict::Refuse
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.unfinished -= 1;
+        if let Some(address) = self.address.and_then(|address| state.addresses.get_mut(&address)) {
+            address.unfinished -= 1;
+        }
+    }
+}
+
+/// What stands for an address: whoever has one of IPv6 has the 2^64 of its network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(9);
+
+    fn state(limits: &Limits) -> State {
+        let gate = Gate::new(Arc::new(limits.clone()));
+        Arc::into_inner(gate.0).unwrap().state.into_inner().unwrap()
+    }
+
+    fn address(number: u32) -> Option<IpAddr> {
+        Some(std::net::Ipv4Addr::from_bits(number).into())
+    }
+
+    fn limits() -> Limits {
+        Limits { handshakes: 8, validate_above: 2, ..Limits::default() }
+    }
+
+    #[test]
+    fn addresses_are_validated_from_the_threshold_on() {
+        let (limits, mut state) = (limits(), state(&limits()));
+        let mut judge = |number, validated| state.judge(address(number), validated, &limits, NOW);
+        assert_eq!((judge(1, false), judge(2, false)), (Verdict::Take, Verdict::Take));
+        assert_eq!((judge(3, false), judge(3, true)), (Verdict::Validate, Verdict::Take));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_false_addresses() {
+        let (limits, mut state) = (limits(), state(&limits()));
+        for number in 0..100_000 {
+            state.judge(address(number), false, &limits, NOW);
+        }
+        assert_eq!((state.unfinished, state.addresses.len()), (2, 2));
+    }
+
+    #[test]
+    fn one_address_takes_half_of_the_places_and_others_the_rest() {
+        let (limits, mut state) = (limits(), state(&limits()));
+        let mut judge = |number| state.judge(address(number), true, &limits, NOW);
+        assert!((0..4).all(|_| judge(1) == Verdict::Take));
+        assert_eq!(judge(1), Verdict::Refuse);
+        assert!((0..4).all(|_| judge(2) == Verdict::Take));
+        assert_eq!(judge(3), Verdict::Refuse);
+    }
+
+    #[test]
+    fn the_rate_is_bounded_by_address_and_in_all() {
+        let limits = Limits {
+            connections_per_second: 10,
+            connections_burst: 4,
+            connections_per_second_per_address: 1,
+            connections_burst_per_address: 3,
+            ..Limits::default()
+        };
+        let mut state = state(&limits);
+        let mut taken =
+            |number, now| (0..10).filter(|_| state.judge(address(number), true, &limits, now) == Verdict::Take).count();
+        assert_eq!((taken(1, NOW), taken(2, NOW)), (3, 1));
+        assert_eq!(taken(1, NOW + Duration::from_secs(1)), 1);
+    }
+
+    #[test]
+    fn quiet_addresses_are_forgotten() {
+        let limits = Limits::default();
+        let mut state = state(&limits);
+        for number in 0..5_000 {
+            // A second later each has its share again.
+            let now = NOW + Duration::from_secs(number.into());
+            assert_eq!(state.judge(address(number), true, &limits, now), Verdict::Take);
+            state.unfinished -= 1;
+            state.addresses.values_mut().for_each(|address| address.unfinished = 0);
+        }
+        assert!(state.addresses.len() <= ADDRESSES, "{}", state.addresses.len());
+    }
+
+    #[tokio::test]
+    async fn who_has_joined_makes_room() {
+        let gate = Gate::new(Arc::new(limits()));
+        gate.lock().judge(address(1), true, &gate.0.limits, NOW);
+        drop(Unfinished { gate: gate.clone(), address: address(1) });
+        let state = gate.lock();
+        assert_eq!(
+            (state.unfinished, state.addresses.values().map(|address| address.unfinished).sum::<usize>()),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1:2:3"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+}

@@ -27,6 +27,7 @@ pub mod offer;
 pub mod pace;
 pub mod preamble;
 pub mod queue;
+mod shape;
 pub mod trace;
 pub mod varint;
 

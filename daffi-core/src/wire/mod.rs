@@ -29,6 +29,7 @@ pub mod pace;
 pub mod position;
 pub mod preamble;
 pub mod queue;
+mod shape;
 pub mod trace;
 pub mod varint;
 

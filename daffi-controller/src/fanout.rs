@@ -66,9 +66,9 @@ async fn begin(producer: Producer, hub: &Arc<Hub>, send: SendStream, receive: Re
     let mut hop = Hop { producer, resumed: request.resumed.clone(), send, source, first };
     if let (Some(key), true) = (&key, request.resumed.is_some()) {
         hop = match hub.streams().hand_over(key, hop) {
-            Ok(()) => return Ok(()),
+            None => return Ok(()),
             // It began with a controller that is no more.
-            Err(hop) => hop,
+            Some(hop) => hop,
         };
     }
     let _counted = hub.stream_begins();
@@ -113,7 +113,7 @@ enum Left {
     /// The connection is gone.
     Broken(ConnectionLost),
     /// It goes on there.
-    Moved(Hop),
+    Moved(Box<Hop>),
 }
 
 /// Serves a stream until nothing more can come of it.
@@ -130,7 +130,7 @@ async fn serve(entrance: &mut Entrance, mut hop: Hop, mut hops: crate::hub::Hops
         let link = hop.producer.link.clone();
         let next = match serve_hop(entrance, hop, &mut told, &mut hops).await? {
             Left::Over => return Ok(()),
-            Left::Moved(next) => Some(next),
+            Left::Moved(next) => Some(*next),
             Left::Broken(lost) if hops.last() && !link.is_gone(&lost) => {
                 tracing::info!(producer = entrance.producer().name, %lost, "a stream waits for its producer");
                 tokio::time::timeout(patience, hops.next()).await.ok().flatten()
@@ -172,7 +172,7 @@ async fn serve_hop(
             error => Err(error),
         },
         next = hops.next() => Ok(match next {
-            Some(next) => Left::Moved(next),
+            Some(next) => Left::Moved(next.into()),
             // Another process has the producer's name.
             None => Left::Broken(ConnectionLost::TimedOut),
         }),

@@ -136,6 +136,7 @@ pub struct Builder {
     init_controller: bool,
     host: String,
     port: u16,
+    others: Vec<(String, u16)>,
     state_dir: Option<PathBuf>,
     config_file: Option<PathBuf>,
     token_given: bool,
@@ -150,6 +151,7 @@ impl Default for Builder {
             init_controller: false,
             host: "localhost".into(),
             port: DEFAULT_PORT,
+            others: Vec::new(),
             state_dir: None,
             config_file: None,
             token_given: false,
@@ -175,6 +177,16 @@ impl Builder {
     /// The controller's port, 8888 unless told otherwise. A controller in this process takes any free one if it is 0.
     pub const fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Where a controller is that takes the place of those before it, should none of them answer. A node that has lost its controller
+    /// looks for one from the first on, and gives each two seconds. One in this process has no others.
+    ///
+    /// Controllers know nothing of each other: nodes meet that have joined the same one. Each has to have the same key and token, as
+    /// with a copy of the state directory, or certificates of one authority.
+    pub fn or_controller(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.others.push((host.into(), port));
         self
     }
 
@@ -293,7 +305,11 @@ impl Builder {
                 if let Some(path) = self.state_dir.filter(|_| !self.token_given) {
                     builder = builder.state_dir(path);
                 }
-                let node = builder.controller(self.host, self.port).join().await?;
+                builder = builder.controller(self.host, self.port);
+                for (host, port) in self.others {
+                    builder = builder.or_controller(host, port);
+                }
+                let node = builder.join().await?;
                 return Ok(Global { node: Some(node), controller: None });
             }
             let state = match self.state_dir {

@@ -8,6 +8,9 @@ mod losses;
 #[cfg(target_os = "linux")]
 #[path = "processes/policies.rs"]
 mod policies;
+#[cfg(unix)]
+#[path = "processes/restarts.rs"]
+mod restarts;
 #[path = "processes/roles.rs"]
 mod roles;
 #[path = "processes/start.rs"]

@@ -75,9 +75,9 @@ async fn begin(
     let mut hop = Hop { producer, resumed: request.resumed.clone(), send, source, first };
     if let (Some(key), true) = (&key, request.resumed.is_some()) {
         hop = match hub.streams().hand_over(key, hop) {
-            Ok(()) => return Ok(()),
+            None => return Ok(()),
             // It began with a controller that is no more.
-            Err(hop) => hop,
+            Some(hop) => hop,
         };
     }
     // A stream that answers a call belongs to the call.
@@ -127,7 +127,7 @@ enum Left {
     /// The connection is gone.
     Broken(ConnectionLost),
     /// It goes on there.
-    Moved(Hop),
+    Moved(Box<Hop>),
 }
 
 /// Serves a stream until nothing more can come of it.
@@ -149,7 +149,7 @@ async fn serve(
         let link = hop.producer.link.clone();
         let next = match serve_hop(entrance, &mut place, hop, &mut told, &mut hops).await? {
             Left::Over => return Ok(()),
-            Left::Moved(next) => Some(next),
+            Left::Moved(next) => Some(*next),
             Left::Broken(lost) if hops.last() && !link.is_gone(&lost) => {
                 tracing::info!(producer = entrance.producer().name, %lost, "a stream waits for its producer");
                 tokio::time::timeout(patience, hops.next()).await.ok().flatten()
@@ -192,7 +192,7 @@ async fn serve_hop(
             error => Err(error),
         },
         next = hops.next() => Ok(match next {
-            Some(next) => Left::Moved(next),
+            Some(next) => Left::Moved(next.into()),
             // Another process has the producer's name.
             None => Left::Broken(ConnectionLost::TimedOut),
         }),

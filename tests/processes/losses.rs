@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::system::{System, limited};
 
-/// By when a killed process has been noticed: after 5 s of silence, with much slack for a loaded machine, and well before a
-/// call's own timeout.
+/// By when a killed process has been noticed: after 2.8 s of silence, and 10 s more for a stream that it may come back to, with slack
+/// for a loaded machine, and well before a call's own timeout.
 const NOTICED: Duration = Duration::from_secs(15);
 
 #[tokio::test]

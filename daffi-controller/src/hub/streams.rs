@@ -71,11 +71,11 @@ impl Streams {
         Hops { streams: self.clone(), key, hops }
     }
 
-    /// Hands a further way to the stream that it belongs to; back, if there is none such.
-    pub(crate) fn hand_over(&self, key: &Key, hop: Hop) -> Result<(), Hop> {
+    /// Hands a further way to the stream that it belongs to; gives it back if there is none such.
+    pub(crate) fn hand_over(&self, key: &Key, hop: Hop) -> Option<Hop> {
         match self.lock().get(key).filter(|entry| entry.instance == hop.producer.link.instance) {
-            Some(entry) => entry.hops.send(hop).map_err(|unsent| unsent.0),
-            None => Err(hop),
+            Some(entry) => entry.hops.send(hop).err().map(|unsent| unsent.0),
+            None => Some(hop),
         }
     }
 

@@ -47,7 +47,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             name: None,
-            target: Target::Quic { host: "localhost".into(), port: DEFAULT_PORT },
+            target: Target::Quic { addresses: vec![("localhost".into(), DEFAULT_PORT)] },
             credentials: Credentials::default(),
             callbacks: None,
             values: Vec::new(),
@@ -66,7 +66,20 @@ impl Builder {
 
     /// Where the controller is; `localhost` at port 8888 unless told otherwise.
     pub fn controller(mut self, host: impl Into<String>, port: u16) -> Self {
-        self.target = Target::Quic { host: host.into(), port };
+        self.target = Target::Quic { addresses: vec![(host.into(), port)] };
+        self
+    }
+
+    /// Where a controller is that takes the place of those before it, should none of them answer. A node that has lost its controller
+    /// looks for one from the first on, and gives each two seconds.
+    ///
+    /// Controllers know nothing of each other: nodes meet that have joined the same one. Each has to have the same key and token, as
+    /// with a copy of the state directory, or certificates of one authority.
+    pub fn or_controller(mut self, host: impl Into<String>, port: u16) -> Self {
+        match &mut self.target {
+            Target::Quic { addresses } => addresses.push((host.into(), port)),
+            Target::Memory { .. } => return self.controller(host, port),
+        }
         self
     }
 

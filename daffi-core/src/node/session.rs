@@ -43,7 +43,7 @@ use crate::{
 /// How long one attempt to connect may take. The next begins with a fresh, quick series of packets.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
-/// The first pause between attempts; it doubles up to [`MAX_PAUSE`].
+/// The first pause between attempts; it doubles up to [`MAX_PAUSE`]. Each is shortened by up to a half of itself.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
@@ -53,8 +53,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Where the controller is.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
-    Quic { host: String, port: u16 },
-    Memory { network: memory::Network, controller: String },
+    /// At the first of these that answers.
+    Quic {
+        addresses: Vec<(String, u16)>,
+    },
+    Memory {
+        network: memory::Network,
+        controller: String,
+    },
 }
 
 /// A connection that has joined.
@@ -210,7 +216,9 @@ async fn join(
             return Err(error);
         }
         last = Some(error);
-        tokio::time::sleep(pause.min(left(began))).await;
+        // Not all nodes of a controller that is started again at the same moment.
+        let pause_now = pause.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
+        tokio::time::sleep(pause_now.min(left(began))).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
 }
@@ -234,33 +242,16 @@ impl From<JoinError> for Attempt {
 
 async fn attempt(inner: &Arc<Inner>, target: &Target, credentials: &Credentials) -> Result<Session, Attempt> {
     let (secret, connection, socket) = match target {
-        Target::Quic { host, port } => {
-            let failed = |last: String| Attempt::Failed(unreachable(inner, target, last));
-            let candidates: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|e| failed(e.to_string()))?.collect();
-            let local = candidates.iter().all(|candidate| candidate.ip().is_loopback());
-            let (token, certificates) = (credentials.token(local)?, credentials.certificates()?);
-            // All at once: where nobody listens there is no answer, only silence.
-            let mut attempts: FuturesUnordered<_> =
-                candidates.iter().map(|address| connect(*address, &token, &certificates)).collect();
-            let mut last = failed("the name has no address".into());
-            let connected = loop {
-                match attempts.next().await {
-                    Some(Ok(connection)) => break Some(connection),
-                    Some(Err(ConnectError::Lost(ConnectionLost::CertificateRefused(fault)))) => {
-                        return Err(JoinError::certificate_refused(&fault).into());
-                    }
-                    Some(Err(ConnectError::Lost(lost @ ConnectionLost::Refused))) => {
-                        last = Attempt::Failed(JoinError::Limit { reason: lost.to_string() });
-                    }
-                    Some(Err(ConnectError::Lost(lost))) => last = failed(lost.to_string()),
-                    Some(Err(error @ ConnectError::Unreachable { .. })) => last = failed(error.to_string()),
-                    Some(Err(error)) => return Err(JoinError::WrongController(error).into()),
-                    None => break None,
+        Target::Quic { addresses } => {
+            let mut found = Err(Attempt::Failed(unreachable(inner, target, "there is no address".into())));
+            for (host, port) in addresses {
+                found = reach(host, *port, credentials, |last| unreachable(inner, target, last)).await;
+                // What is wrong with one controller is not to be hidden by another.
+                if !matches!(found, Err(Attempt::Failed(_))) {
+                    break;
                 }
-            };
-            let (connection, socket) = connected.ok_or(last)?;
-            (*token.secret(), connection, Some(socket))
+            }
+            found?
         }
         Target::Memory { network, controller } => {
             let TokenSource::Given(token) = &credentials.token else {
@@ -279,9 +270,45 @@ async fn attempt(inner: &Arc<Inner>, target: &Target, credentials: &Credentials)
     }
 }
 
+/// Connects to a controller: the token's secret for it, and the connection.
+async fn reach(
+    host: &str,
+    port: u16,
+    credentials: &Credentials,
+    unreachable: impl Fn(String) -> JoinError,
+) -> Result<([u8; preamble::SECRET], Connection, Option<Connector>), Attempt> {
+    let failed = |last: String| Attempt::Failed(unreachable(last));
+    let candidates: Vec<SocketAddr> =
+        tokio::net::lookup_host((host, port)).await.map_err(|e| failed(e.to_string()))?.collect();
+    let local = candidates.iter().all(|candidate| candidate.ip().is_loopback());
+    let (token, certificates) = (credentials.token(local)?, credentials.certificates()?);
+    // All at once: where nobody listens there is no answer, only silence.
+    let mut attempts: FuturesUnordered<_> =
+        candidates.iter().map(|address| connect(*address, &token, &certificates)).collect();
+    let mut last = failed("the name has no address".into());
+    loop {
+        match attempts.next().await {
+            Some(Ok((connection, socket))) => return Ok((*token.secret(), connection, Some(socket))),
+            Some(Err(ConnectError::Lost(ConnectionLost::CertificateRefused(fault)))) => {
+                return Err(JoinError::certificate_refused(&fault).into());
+            }
+            Some(Err(ConnectError::Lost(lost @ ConnectionLost::Refused))) => {
+                last = Attempt::Failed(JoinError::Limit { reason: lost.to_string() });
+            }
+            Some(Err(ConnectError::Lost(lost))) => last = failed(lost.to_string()),
+            Some(Err(error @ ConnectError::Unreachable { .. })) => last = failed(error.to_string()),
+            Some(Err(error)) => return Err(JoinError::WrongController(error).into()),
+            None => return Err(last),
+        }
+    }
+}
+
 fn unreachable(inner: &Inner, target: &Target, last: String) -> JoinError {
     let address = match target {
-        Target::Quic { host, port } => format!("{host}:{port}"),
+        Target::Quic { addresses } => {
+            let addresses: Vec<_> = addresses.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+            addresses.join(" or ")
+        }
         Target::Memory { controller, .. } => controller.clone(),
     };
     JoinError::Unreachable { address, waited: inner.connect_timeout, last }

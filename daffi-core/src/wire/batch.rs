@@ -119,6 +119,10 @@ impl Header {
         if count > body || carries.has_items() != (count != 0) {
             return Err(Malformed("a batch with an impossible count"));
         }
+        // Nor does a stream come near so many items, and each of them has a number that can be written.
+        if first > varint::MAX - count {
+            return Err(Malformed("a batch with an impossible number"));
+        }
         *input = rest;
         Ok(Some(Self { body: body as u32, first, count: count as u32, carries, sent_at }))
     }
@@ -339,6 +343,21 @@ mod tests {
             out.extend_from_slice(piece);
         }
         out
+    }
+
+    /// A router would give up at the number of the item that it begins with.
+    #[test]
+    fn a_number_that_cannot_be_written_is_refused() {
+        let batch = |first| {
+            let mut builder = Builder::default();
+            (0..3).for_each(|_| builder.push(|_| Ok::<_, Infallible>(())).unwrap());
+            let mut cutter = Cutter::default();
+            builder.close(first, 0).pieces().iter().for_each(|piece| cutter.push(piece.clone()));
+            cutter.next_batch()
+        };
+        let last = batch(varint::MAX - 3).unwrap().unwrap();
+        assert_eq!(last.cut(2..3).unwrap().header().first, varint::MAX - 1);
+        batch(varint::MAX - 2).unwrap_err();
     }
 
     proptest! {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::shape;
+
 /// Why a callback has no result for its caller. The caller's node turns it into a `CallError`.
 ///
 /// Encoded as a map with a `kind`, so that a kind which an older peer does not know still arrives, as
@@ -159,7 +161,8 @@ impl Failure {
 
     /// Decodes a failure; what does not decode is [`Failure::Unknown`].
     pub fn decode(payload: &[u8]) -> Self {
-        rmp_serde::from_slice(payload).unwrap_or(Self::Unknown)
+        let decoded = shape::check(payload).ok().and_then(|()| rmp_serde::from_slice(payload).ok());
+        decoded.unwrap_or(Self::Unknown)
     }
 }
 

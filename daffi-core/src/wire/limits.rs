@@ -65,8 +65,9 @@ pub const IDLE: Duration = Duration::from_millis(2_800);
 pub const KEEP_ALIVE: Duration = Duration::from_millis(900);
 
 /// How long at most a stream waits for a node whose connection broke, or for the controller; for a shorter time, if it waits for a
-/// stalled receiver for a shorter time.
-pub const RESUME: Duration = Duration::from_secs(30);
+/// stalled receiver for a shorter time. A killed process holds up for so long those who have to have all items: long enough for a
+/// controller to be started again, and no longer.
+pub const RESUME: Duration = Duration::from_secs(10);
 
 /// How long a call waits for its result unless it says otherwise.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Malformed, limits, varint};
+use super::{Malformed, limits, shape, varint};
 
 /// Appends `message` with its length in front.
 pub fn put<M: Serialize>(message: &M, out: &mut Vec<u8>) {
@@ -33,6 +33,7 @@ pub fn take<M: DeserializeOwned>(input: &mut &[u8]) -> Result<Option<M>, Malform
     let Some(body) = rest.get(..length as usize) else {
         return Ok(None);
     };
+    shape::check(body)?;
     let message = rmp_serde::from_slice(body).map_err(|_| Malformed("a message that does not decode"))?;
     *input = &rest[length as usize..];
     Ok(Some(message))
@@ -62,6 +63,21 @@ mod tests {
         let mut out = Vec::new();
         put(&Old { a: 2 }, &mut out);
         assert_eq!(take::<New>(&mut out.as_slice()), Ok(Some(New { a: 2, b: String::new() })));
+    }
+
+    /// Found by fuzzing: a list that says that it is long, in a message whose kind is not known yet, took 1 MiB, and 1 MiB more for each
+    /// list in it.
+    #[test]
+    fn what_says_that_it_is_long_is_refused_before_memory_is_taken() {
+        for body in
+            [&[0x81, 0xa1, b'x', 0xdd, 0x27, 0x10, 0xa5, 0x74][..], &[0xdd, 0xff, 0xff, 0xff, 0xff].repeat(1_000)]
+        {
+            let mut message = Vec::new();
+            varint::put(body.len() as u64, &mut message);
+            message.extend_from_slice(body);
+            let taken = take::<crate::wire::control::ToController>(&mut message.as_slice());
+            assert!(matches!(taken, Err(Malformed(why)) if why != "a message that does not decode"), "{taken:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod pace;
 pub mod position;
 pub mod preamble;
 pub mod queue;
+mod shape;
 pub mod trace;
 pub mod varint;
 

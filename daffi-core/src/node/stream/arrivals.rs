@@ -33,11 +33,11 @@ pub(super) struct Hops {
 }
 
 impl Arrivals {
-    /// Hands a further way to the stream that it belongs to; back, if there is none such.
-    pub(super) fn hand_over(&self, key: &Key, hop: Hop) -> Result<(), Hop> {
+    /// Hands a further way to the stream that it belongs to; gives it back if there is none such.
+    pub(super) fn hand_over(&self, key: &Key, hop: Hop) -> Option<Hop> {
         match self.lock().get(key) {
-            Some(stream) => stream.send(hop).map_err(|unsent| unsent.0),
-            None => Err(hop),
+            Some(stream) => stream.send(hop).err().map(|unsent| unsent.0),
+            None => Some(hop),
         }
     }
 

@@ -153,7 +153,7 @@ impl Progress {
     pub(super) fn receive(&self, batch: &Batch) -> Result<(), Overrun> {
         let header = batch.header();
         let missed = self.with(|state| {
-            let (first, position) = state.begun.unwrap_or((header.first, Position::before(header.first)));
+            let (first, position) = state.begun.unwrap_or_else(|| (header.first, Position::before(header.first)));
             let missed = header.first.saturating_sub(position.item);
             state.begun = Some((first, position.after(header)));
             if header.is_end() {

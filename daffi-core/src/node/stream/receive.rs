@@ -80,8 +80,8 @@ async fn begin(inner: &Arc<Inner>, link: &Link, offer: StreamOffer, hop: Hop) ->
     if offer.resumed {
         let Some(key) = &key else { return Err(Malformed("a stream that goes on and has no id").into()) };
         hop = match inner.arrivals.hand_over(key, hop) {
-            Ok(()) => return Ok(()),
-            Err(hop) => hop,
+            None => return Ok(()),
+            Some(hop) => hop,
         };
         if offer.begun {
             // It was for the process that had this name before, or it has ended here.

@@ -1,0 +1,146 @@
+//! What may happen, as the fuzzer makes it up.
+
+use arbitrary::Arbitrary;
+
+#[derive(Debug, Arbitrary)]
+pub(crate) enum Step {
+    /// A node that behaves does something.
+    Work(Work),
+    /// One of the other peers does.
+    Peer { peer: u8, does: Act },
+    /// Time passes.
+    Pass { millis: u16 },
+}
+
+/// Between the two nodes that behave.
+#[derive(Debug, Clone, Copy, Arbitrary)]
+pub(crate) enum Work {
+    Call {
+        to_b: bool,
+        a: i32,
+    },
+    Broadcast {
+        a: i32,
+    },
+    /// A call whose future is dropped after so many milliseconds.
+    Dropped {
+        millis: u8,
+    },
+    /// A payload with a stream of its own.
+    Large {
+        kilobytes: u8,
+    },
+    Stream {
+        items: u16,
+    },
+    /// One of which items may go.
+    Latest {
+        items: u8,
+    },
+    /// One that is taken as a whole.
+    Sum {
+        items: u16,
+    },
+    Results {
+        items: u8,
+    },
+}
+
+#[derive(Debug, Arbitrary)]
+pub(crate) enum Act {
+    /// Joins as it should, under a name that may be taken, and offers callbacks.
+    Join {
+        name: u8,
+        offers: Vec<u8>,
+        reads: bool,
+    },
+    /// Opens the control stream with anything.
+    Open {
+        bytes: Vec<u8>,
+    },
+    Control(Control),
+    Lane(Lane),
+    /// A frame on a stream of its own.
+    Alone(Lane),
+    /// Opens an item stream.
+    Stream(Request),
+    /// Something on the last item stream that it opened.
+    Send(Batch),
+    /// Something on the last item stream that was opened to it.
+    Answer(Reply),
+    /// A stream of a kind that it is not.
+    Odd {
+        bidirectional: bool,
+        bytes: Vec<u8>,
+    },
+    /// The link is cut, or loses everything.
+    Cut,
+    Partition,
+    Delay {
+        millis: u8,
+    },
+    Close,
+}
+
+#[derive(Debug, Arbitrary)]
+pub(crate) enum Control {
+    Offer { offers: Vec<u8> },
+    Leave,
+    Alive,
+    Hello,
+    Raw(Vec<u8>),
+}
+
+#[derive(Debug, Arbitrary)]
+pub(crate) enum Lane {
+    Call { id: u8, to: u8, callback: u8, payload: Vec<u8> },
+    Broadcast { id: u8, to: Vec<u8>, callback: u8, payload: Vec<u8> },
+    Reply { tag: u8, place: u8, status: u8, payload: Vec<u8> },
+    Cancel { id: u8 },
+    Raw(Vec<u8>),
+}
+
+#[derive(Debug, Arbitrary)]
+pub(crate) struct Request {
+    pub(crate) callback: u8,
+    pub(crate) targets: Vec<u8>,
+    pub(crate) stall_millis: u16,
+    /// The tag and the place of a call.
+    pub(crate) answers: Option<(u8, u8)>,
+    pub(crate) keep: Option<u8>,
+    pub(crate) live: bool,
+}
+
+#[derive(Debug, Arbitrary)]
+pub(crate) enum Batch {
+    /// Whole items, numbered as they should be unless `off` says otherwise.
+    Items {
+        items: Vec<Vec<u8>>,
+        dependents: bool,
+        off: u8,
+    },
+    /// A part of an item of which more is to come.
+    Fragment {
+        body: Vec<u8>,
+    },
+    Newcomers {
+        nodes: Vec<u8>,
+    },
+    Finished,
+    Raw(Vec<u8>),
+    Finish,
+    Reset,
+    Stop,
+}
+
+#[derive(Debug, Arbitrary)]
+pub(crate) enum Reply {
+    Grant { items: u32, bytes: u32 },
+    Pace { items: u32, bytes: u32, held_micros: u32 },
+    Ended { delivered: u16, fails: bool },
+    Dropped { node: u8, items: u8 },
+    Raw(Vec<u8>),
+    Finish,
+    Reset,
+    Stop,
+}

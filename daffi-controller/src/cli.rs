@@ -227,6 +227,21 @@ mod tests {
     }
 
     #[test]
+    fn limits_on_the_command_line_count_more_than_those_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("daffi.toml");
+        std::fs::write(&file, "[limits]\nnodes = 5\nitem_size = \"16 MiB\"\n").unwrap();
+        let given = ["daffi-controller", "--state-dir", "x", "--config", file.to_str().unwrap()];
+        assert_eq!(Cli::parse_from(given).config().unwrap().limits, None, "the file says them all");
+        let limits =
+            Cli::parse_from(given.into_iter().chain(["--max-nodes", "10000"])).config().unwrap().limits.unwrap();
+        assert_eq!((limits.nodes, limits.item_size), (10_000, 16 << 20));
+        std::fs::write(&file, "[limits]\nnodes = 0\n").unwrap();
+        let wrong = Cli::parse_from(given.into_iter().chain(["--max-nodes", "3"])).config().unwrap_err().to_string();
+        assert!(wrong.contains("daffi.toml:2: ") && wrong.contains("`nodes`"), "{wrong}");
+    }
+
+    #[test]
     fn a_filter_that_is_none_is_refused() {
         assert!(Cli::try_parse_from(["daffi-controller", "--log", "info,quinn=debug"]).is_ok());
         for wrong in ["a=b=c", "loud", "quinn=", "info,loud"] {

@@ -75,3 +75,50 @@ pub(super) async fn refuse(mut send: SendStream, request: &StreamRequest, failur
     send.finish();
     Ok(send.settled().await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use daffi_core::{
+        link::{FrameSender, Throttle},
+        transport::{Connection, memory::Network},
+    };
+
+    use super::*;
+    use crate::hub::NodeLink;
+
+    fn producer(name: &str, instance: u64) -> Producer {
+        let network = Network::new();
+        let _listener = network.listen("controller");
+        let connection = Connection::Memory(network.connect(name, "controller").unwrap());
+        let (frames, _lane) = FrameSender::new();
+        let (link, _messages) = NodeLink::new(connection, frames, Throttle::default(), name, instance);
+        Producer { node: 1, name: name.into(), link }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_back_has_no_more_room() {
+        let rooms = Rooms::new(Some(2));
+        let of = |name, instance| rooms.of(&producer(name, instance)).unwrap();
+        let first = of("a", 7);
+        let (one, _other) = (first.enter().unwrap(), first.enter().unwrap());
+        let limit = Failure::Limit { name: "streams_per_node".into(), allowed: 2 };
+        assert_eq!(first.enter().err(), Some(limit.clone()));
+        // Its connection breaks, and its streams go on.
+        drop(first);
+        let back = of("a", 7);
+        assert_eq!(back.enter().err(), Some(limit));
+        drop(one);
+        assert!(back.enter().is_ok());
+        assert!(of("a", 8).enter().is_ok() && of("b", 7).enter().is_ok(), "others have rooms of their own");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_who_is_gone() {
+        let rooms = Rooms::new(Some(1));
+        for instance in 1..100 {
+            drop(rooms.of(&producer("a", instance)).unwrap().enter().unwrap());
+        }
+        assert_eq!(rooms.places.lock().unwrap().len(), 1);
+        assert!(Rooms::new(None).of(&producer("a", 1)).is_none());
+    }
+}

@@ -4,6 +4,8 @@ mod common;
 
 #[path = "limits/edges.rs"]
 mod edges;
+#[path = "limits/file.rs"]
+mod file;
 #[path = "joining/raw.rs"]
 #[allow(dead_code, reason = "what joins by hand is for the tests of joining too")]
 mod raw;

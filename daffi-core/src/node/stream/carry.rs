@@ -66,6 +66,7 @@ pub(super) async fn carry(
     let mut source = Some((source, scope));
     let flow = Flow::new(Outflow::new(lasting.is_some()));
     let missing = AtomicUsize::new(request.targets.len());
+    let item_size = link.terms.item_size;
     loop {
         let start = || {
             if let Some((source, scope)) = source.take() {
@@ -79,6 +80,11 @@ pub(super) async fn carry(
         tracing::info!(callback = lasting.callback, %lost, "a stream waits for another connection");
         let next = timeout(lasting.patience, node.next_link(&link)).await;
         let Ok(Some(next)) = next else { return carried };
+        if next.terms.item_size < item_size {
+            // There may be items that it would break the connection for.
+            tracing::warn!(callback = lasting.callback, "a stream ends: this controller takes smaller items only");
+            return carried;
+        }
         link = next;
         // Who waits at the door is among those who are awaited, and has another number now.
         while door.as_mut().is_some_and(|door| door.newcomers.try_recv().is_ok()) {}

@@ -84,7 +84,7 @@
 //! |---|---|
 //! | [`delay`](Links::delay) | a call takes four times as much: two links, there and back |
 //! | [`loss`](Links::loss) | what was lost arrives later, and so does what is behind it on its stream; nothing is missing |
-//! | [`cut`](Links::cut) | the connection is gone at once, for both sides; the node joins again |
+//! | [`cut`](Links::cut) | the connection is gone at once, for both sides; the node joins again, calls have failed, streams go on |
 //! | [`partition`](Links::partition) | silence; after [`limits::IDLE`](crate::limits::IDLE) both sides give up, and the node tries to join again |
 //! | [`heal`](Links::heal) | what was held up arrives; a node that was given up joins again, within 2 s |
 //!

@@ -74,7 +74,10 @@ async fn a_config_file_with_a_mistake_is_an_error_at_the_start() {
     let output = run(dir.path(), arguments(&config)).await;
     assert_eq!(output.status.code(), Some(1));
     let message = text(&output.stderr);
-    assert!(message.contains("daffi.toml:2: unknown field `rules`, expected one of `certificates`, `limits`, `rule`"), "{message}");
+    assert!(
+        message.contains("daffi.toml:2: unknown field `rules`, expected one of `certificates`, `limits`, `rule`"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

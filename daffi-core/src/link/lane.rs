@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{LinkError, Reader, Throttle};
+use super::{LinkError, Reader, Throttle, haste::Haste};
 use crate::{
     transport::{Assisted, Connection, ConnectionLost, Priority, RecvStream, StreamLost, assist, assists},
     wire::{
@@ -152,7 +152,8 @@ impl LaneWriter {
     /// Writes until the connection is gone.
     pub async fn run(self, connection: Connection) -> StreamLost {
         let Self { lane, large } = self;
-        let writing = write_lane(lane.clone(), connection.clone());
+        let haste = Arc::new(Haste::new(&connection));
+        let writing = write_lane(lane.clone(), connection.clone(), haste.clone());
         let small = async {
             match &connection {
                 Connection::Quic(_) => Assisted::new(writing).await,
@@ -162,12 +163,13 @@ impl LaneWriter {
         };
         tokio::select! {
             Err(lost) = small => lost,
+            never = haste.ease() => match never {},
             lost = write_large(&lane, large, &connection) => lost.into(),
         }
     }
 }
 
-async fn write_lane(lane: Arc<Lane>, connection: Connection) -> Result<Infallible, StreamLost> {
+async fn write_lane(lane: Arc<Lane>, connection: Connection, haste: Arc<Haste>) -> Result<Infallible, StreamLost> {
     let mut stream = connection.open_uni().await?;
     stream.set_priority(Priority::Calls);
     stream.write(&mut [Bytes::from_static(&[StreamKind::CallLane as u8])]).await?;
@@ -184,6 +186,7 @@ async fn write_lane(lane: Arc<Lane>, connection: Connection) -> Result<Infallibl
             (std::mem::take(&mut state.buffer), state.closing)
         };
         if !gathered.is_empty() {
+            haste.hasten();
             stream.write(&mut [gathered.into()]).await?;
         }
         if closing {

@@ -1,5 +1,6 @@
 //! A connection that speaks the wire format: what a node and a controller both do with one.
 
+mod haste;
 mod lane;
 mod reader;
 mod throttle;

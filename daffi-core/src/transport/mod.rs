@@ -23,6 +23,7 @@ use std::{net::IpAddr, time::Duration};
 use bytes::Bytes;
 
 pub(crate) use self::assist::{Assisted, after_turn, assist, assists};
+pub(crate) use self::quic::Ceiling;
 pub use self::{
     authority::{Authority, IssueError, Validity},
     certificate::{Authorities, CertificateError, CertificateFault, PeerCertificate, read_identity},
@@ -265,6 +266,14 @@ impl Connection {
             Self::Quic(connection) => quic::admit(connection, streams),
             // Nobody is a stranger in one's own process.
             Self::Memory(_) => {}
+        }
+    }
+
+    /// How much the connection may have on its way, to be lowered; nothing for one over a path on which it is the path that says so.
+    pub(crate) fn ceiling(&self) -> Option<Ceiling> {
+        match self {
+            Self::Quic(connection) => Ceiling::of(connection),
+            Self::Memory(_) => None,
         }
     }
 

@@ -10,7 +10,7 @@ use super::batch::{Carries, Header};
 pub struct Position {
     /// The number of the next item.
     pub item: u64,
-    /// How many bytes came of the batch that begins with it, in fragments. [`Self::ENDED`] behind the stream's end.
+    /// How many bytes came of the batch that begins with it, in fragments. The largest number behind the stream's end.
     pub bytes: u64,
 }
 

@@ -9,6 +9,7 @@
 //! whether the peer's address is a loopback address. Should a loopback interface have a smaller MTU, quinn notices that
 //! large datagrams do not arrive and goes back to 1,200 bytes.
 
+mod ceiling;
 mod pin;
 mod runtime;
 #[cfg(unix)]
@@ -24,9 +25,11 @@ use std::{
 
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, TransportErrorCode, VarInt};
 
+pub(crate) use self::ceiling::Ceiling;
 pub(super) use self::tls::provider;
 pub use self::tls::{ControllerCertificates, Credentials, NodeCertificates};
 use self::{
+    ceiling::CappedConfig,
     pin::{Refusal, Trust, TrustedController},
     runtime::AssistedRuntime,
 };
@@ -382,7 +385,7 @@ fn transport(peer: IpAddr, side: Side) -> Arc<TransportConfig> {
         let mut congestion = quinn::congestion::CubicConfig::default();
         congestion.initial_window(LOOPBACK_WINDOW);
         config
-            .congestion_controller_factory(Arc::new(congestion))
+            .congestion_controller_factory(Arc::new(CappedConfig(congestion.into())))
             .initial_mtu(LOOPBACK_DATAGRAM)
             .mtu_discovery_config(None)
             // Datagrams times segments must stay below 64 KiB, or the connection falls back to 1,200 bytes.

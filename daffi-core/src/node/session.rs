@@ -121,7 +121,10 @@ impl Link {
             running.over = true;
             std::mem::take(&mut running.calls)
         };
-        calls.values().for_each(CancellationToken::cancel);
+        let mut calls: Vec<_> = calls.into_iter().collect();
+        // In the order in which they came.
+        calls.sort_unstable_by_key(|(id, _)| *id);
+        calls.iter().for_each(|(_, call)| call.cancel());
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {

@@ -348,7 +348,8 @@ async fn refusal(inner: &Inner, connection: &Connection, target: &Target, error:
             CloseCode::NotAllowed => JoinError::NotAllowed { reason },
             CloseCode::Limit => JoinError::Limit { reason },
             // It may be back, or quicker, the next time.
-            CloseCode::Stopping | CloseCode::Silent => {
+            // One that says nothing of a reason stopped, or was stopped, before it had looked at this node.
+            CloseCode::Stopping | CloseCode::Silent | CloseCode::Done => {
                 return Attempt::Failed(unreachable(inner, target, reason));
             }
             _ => JoinError::Refused { reason },

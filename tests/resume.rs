@@ -6,6 +6,8 @@ mod ends;
 mod lossless;
 #[path = "resume/lossy.rs"]
 mod lossy;
+#[path = "resume/meanwhile.rs"]
+mod meanwhile;
 
 use std::{
     sync::{Arc, Mutex},

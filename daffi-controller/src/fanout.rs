@@ -26,7 +26,7 @@ use daffi_core::{
         Malformed, NodeId,
         batch::{Batch, Carries, Cutter},
         failure::Failure,
-        item_stream::{Resumed, StreamEnd, StreamRequest},
+        item_stream::{Resumed, StreamRequest},
         limits::{MAX_TARGETS, RESUME},
     },
 };
@@ -162,7 +162,7 @@ async fn serve(
         }
     }
     // What came before the connection broke is whole and still wanted.
-    fanout.end_here(Batch::end(&StreamEnd::ProducerLost, fanout.at().item, 0));
+    fanout.abandon();
     fanout.over().await;
     Ok(())
 }

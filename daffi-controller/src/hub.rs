@@ -4,7 +4,7 @@ mod streams;
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -50,7 +50,8 @@ pub(crate) struct Hub {
     access: Access,
     state: Mutex<State>,
     /// Apart from the rest, because every frame looks here.
-    nodes: RwLock<HashMap<NodeId, NodeLink>>,
+    /// In the order in which they came, so that what all are told is told in the same order in each run of a simulation.
+    nodes: RwLock<BTreeMap<NodeId, NodeLink>>,
     streams: Streams,
     /// Nothing is under way any more.
     settled: Notify,

@@ -20,7 +20,7 @@ use daffi_core::wire::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::state::{After, WINDOW};
+use super::state::{After, WINDOW, lost_producer};
 
 pub(super) struct Receiver {
     pub(super) number: ReceiverId,
@@ -131,6 +131,19 @@ impl Receiver {
         self.presence = Presence::Here;
         self.passed = self.passed.after(end.header());
         self.put(end.clone());
+    }
+
+    /// It has begun where the stream has ended already.
+    pub(super) fn end_late(&mut self, end: &Batch) {
+        self.passed = self.passed.max(Position::default().after(end.header()));
+        self.put(end.clone());
+    }
+
+    /// If it waits for the stream to come to where it stands, that is its end: the producer is gone for good.
+    pub(super) fn end_where_it_joins(&mut self) {
+        if self.presence == Presence::Joining {
+            self.end_with(&lost_producer(self.passed));
+        }
     }
 
     /// Takes in what comes in the stream from one place to another, unless it has passed already; whether items went for it.

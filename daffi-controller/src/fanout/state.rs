@@ -13,7 +13,7 @@ use daffi_core::wire::{
     batch::{Batch, Carries, Header},
     credit::Credit,
     failure::Failure,
-    item_stream::{Mark, ReceiverEnd, ReceiverId, Standing, StreamRequest},
+    item_stream::{Mark, ReceiverEnd, ReceiverId, Standing, StreamEnd, StreamRequest},
     limits::{self, BATCH, FRAGMENT, MAX_HEAD, MAX_TARGETS},
     position::Position,
 };
@@ -54,6 +54,8 @@ pub(super) struct State {
     latest: Option<Batch>,
     takes_fragments: bool,
     end: Option<Batch>,
+    /// The producer is gone for good: nothing more comes, and nothing again.
+    abandoned: bool,
 }
 
 /// What comes after what waits for a receiver.
@@ -82,6 +84,7 @@ impl Fanout {
             latest: None,
             takes_fragments: request.takes_fragments(),
             end: None,
+            abandoned: false,
         };
         Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now(), item_size }
     }
@@ -119,9 +122,10 @@ impl Fanout {
         self.lock().insert(receiver)
     }
 
-    /// Whether a receiver of this number takes part.
+    /// Whether a receiver of this number takes part, or has ended and the producer is about to be told.
     pub(super) fn has(&self, number: ReceiverId) -> bool {
-        self.lock().find(number).is_some()
+        let state = self.lock();
+        state.index(number).is_some() || state.ended.iter().any(|end| end.receiver == number)
     }
 
     /// Notes that there is no way to a node that was to get the stream.
@@ -178,15 +182,16 @@ impl Fanout {
     }
 
     /// The producer is gone for good: this is the end, wherever it was.
-    pub(super) fn end_here(&self, end: Batch) {
+    pub(super) fn abandon(&self) {
         let mut state = self.lock();
-        if state.end.is_some() {
-            return;
+        state.abandoned = true;
+        // Whoever needs something again will not get it.
+        state.receivers.iter_mut().for_each(Receiver::end_where_it_joins);
+        if state.end.is_none() {
+            let end = lost_producer(state.at.position);
+            state.receivers.iter_mut().for_each(|receiver| receiver.end_with(&end));
+            state.end = Some(end);
         }
-        for receiver in &mut state.receivers {
-            receiver.end_with(&end);
-        }
-        state.end = Some(end);
         self.news.notify_one();
     }
 
@@ -263,6 +268,9 @@ impl Fanout {
             Ok(()) => state.catch_up(&mut receiver),
             Err(malformed) => Err(malformed),
         };
+        if state.abandoned {
+            receiver.end_where_it_joins();
+        }
         state.receivers.insert(index, receiver);
         returned?;
         self.settle(&mut state);
@@ -406,6 +414,11 @@ impl Fanout {
     }
 }
 
+/// The end of a stream whose producer is gone for good, at this place.
+pub(super) fn lost_producer(at: Position) -> Batch {
+    Batch::end(&StreamEnd::ProducerLost, at.item, 0)
+}
+
 impl State {
     /// Whether nothing more can come of the stream.
     pub(super) const fn is_over(&self) -> bool {
@@ -443,7 +456,7 @@ impl State {
             receiver.begin_with(latest.cut(count.saturating_sub(1)..count)?);
         }
         if let Some(end) = &self.end {
-            receiver.end_with(end);
+            receiver.end_late(end);
         }
         Ok(())
     }

@@ -171,7 +171,10 @@ impl Pending {
 
     /// Ends all calls: their connection is gone.
     pub(crate) fn lose_all(&self) {
-        for (_, waiting) in self.lock().drain() {
+        let mut lost: Vec<_> = self.lock().drain().collect();
+        // In the order in which they were made.
+        lost.sort_unstable_by_key(|(id, _)| *id);
+        for (_, waiting) in lost {
             match waiting.answers {
                 Some(answers) => answers.send(Answer::ControllerLost),
                 None => {

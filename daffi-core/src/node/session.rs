@@ -121,7 +121,10 @@ impl Link {
             running.over = true;
             std::mem::take(&mut running.calls)
         };
-        calls.values().for_each(CancellationToken::cancel);
+        let mut calls: Vec<_> = calls.into_iter().collect();
+        // In the order in which they came.
+        calls.sort_unstable_by_key(|(id, _)| *id);
+        calls.iter().for_each(|(_, call)| call.cancel());
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -345,7 +348,8 @@ async fn refusal(inner: &Inner, connection: &Connection, target: &Target, error:
             CloseCode::NotAllowed => JoinError::NotAllowed { reason },
             CloseCode::Limit => JoinError::Limit { reason },
             // It may be back, or quicker, the next time.
-            CloseCode::Stopping | CloseCode::Silent => {
+            // One that says nothing of a reason stopped, or was stopped, before it had looked at this node.
+            CloseCode::Stopping | CloseCode::Silent | CloseCode::Done => {
                 return Attempt::Failed(unreachable(inner, target, reason));
             }
             _ => JoinError::Refused { reason },

@@ -42,8 +42,8 @@ pub(super) struct Lasting<'a> {
     pub(super) callback: &'a str,
     /// For how long it waits for another connection.
     pub(super) patience: Duration,
-    /// The receivers that have not ended, and how many were named in all.
-    pub(super) awaited: &'a (dyn Fn() -> (Vec<Awaited>, ReceiverId) + Sync),
+    /// The receivers that have not ended, and how many were named in all; by whether the source has ended.
+    pub(super) awaited: &'a (dyn Fn(bool) -> (Vec<Awaited>, ReceiverId) + Sync),
 }
 
 /// Opens a stream, runs the source into it through `slot`, and hands to `heard` what is told of the receivers, until all have ended;
@@ -86,9 +86,9 @@ pub(super) async fn carry(
             return carried;
         }
         link = next;
-        // Who waits at the door is among those who are awaited, and has another number now.
+        // Who waits at the door is among those who are awaited, and has another number now; after the end nobody is let in.
         while door.as_mut().is_some_and(|door| door.newcomers.try_recv().is_ok()) {}
-        let (receivers, named) = (lasting.awaited)();
+        let (receivers, named) = (lasting.awaited)(flow.with(|outflow| outflow.end().is_behind_end()));
         missing.store(receivers.len(), Ordering::Relaxed);
         let from = flow.with(Outflow::resume);
         let callback = lasting.callback.to_owned();

@@ -37,6 +37,8 @@ pub(super) struct Members {
     present: BTreeMap<ReceiverId, Member>,
     /// How many were named.
     named: ReceiverId,
+    /// How many of these were let in: the others wait at the door.
+    entered: ReceiverId,
     /// Who is known, so that nobody is let in twice: those who offer the callback now. By number and name, since a controller that
     /// was started again begins to count anew.
     known: HashMap<NodeId, Arc<str>>,
@@ -51,6 +53,11 @@ struct Member {
     name: Arc<str>,
     /// It has to have all items, however slow it is.
     lossless: bool,
+}
+
+/// How many these are.
+pub(super) fn count(nodes: &[NodeId]) -> ReceiverId {
+    ReceiverId::try_from(nodes.len()).unwrap_or(ReceiverId::MAX)
 }
 
 impl Members {
@@ -135,18 +142,28 @@ impl Party<'_> {
         (name.to_string(), newcomers)
     }
 
-    /// Those who have not ended, and how many were named in all.
-    pub(super) fn awaited(&self) -> (Vec<Awaited>, ReceiverId) {
-        let members = self.lock();
+    /// Lets in those who were named up to here.
+    pub(super) fn enter(&self, named: ReceiverId) {
+        self.lock().entered = named;
+    }
+
+    /// Those who have not ended, and how many were named in all. Those at the door are let in, unless the source `has_ended`: what
+    /// they would get are items that they may have had.
+    pub(super) fn awaited(&self, has_ended: bool) -> (Vec<Awaited>, ReceiverId) {
+        let mut members = self.lock();
+        if !has_ended {
+            members.entered = members.named;
+        }
+        let entered = members.entered;
         let awaited = |(receiver, member): (&ReceiverId, &Member)| {
             let Member { name, lossless } = member;
             Awaited { receiver: *receiver, node: name.to_string(), lossless: *lossless }
         };
-        (members.present.iter().map(awaited).collect(), members.named)
+        (members.present.range(..entered).map(awaited).collect(), entered)
     }
 
     pub(super) fn announce_joined(&self, newcomers: &Newcomers) {
-        let count = ReceiverId::try_from(newcomers.nodes.len()).unwrap_or(ReceiverId::MAX);
+        let count = count(&newcomers.nodes);
         let joined: Vec<_> = {
             let members = self.lock();
             let joined = members.present.range(newcomers.first..newcomers.first.saturating_add(count));

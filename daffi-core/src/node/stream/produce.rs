@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     OnError, Options,
     carry::{Heard, Lasting, carry},
-    party::Party,
+    party::{Party, count},
     slot::Slot,
     source::Feed,
     writer::Door,
@@ -72,7 +72,8 @@ async fn send(
         return Err(error.clone());
     }
     let party = Party { node, callback: &callback, stub, members: Mutex::default() };
-    let targets = party.take_in(Audience { callback: id, targets, misfits }).nodes;
+    let Newcomers { nodes: targets, .. } = party.take_in(Audience { callback: id, targets, misfits });
+    party.enter(count(&targets));
     let stall_millis = u64::try_from(options.stall.as_millis()).unwrap_or(u64::MAX);
     let (keep, live) = (options.on_slow.keep(), options.live());
     let stream = node.reconnect.then(|| fastrand::u64(..=varint::MAX));
@@ -98,9 +99,12 @@ async fn send(
             let _ = back.map(|newcomers| sender.send(newcomers));
         }
     };
-    let entered = |newcomers: &Newcomers| party.announce_joined(newcomers);
+    let entered = |newcomers: &Newcomers| {
+        party.enter(newcomers.first.saturating_add(count(&newcomers.nodes)));
+        party.announce_joined(newcomers);
+    };
     let door = live.then_some(Door { newcomers, entered: &entered });
-    let awaited = || party.awaited();
+    let awaited = |has_ended| party.awaited(has_ended);
     let patience = options.stall.min(limits::RESUME);
     let lasting = stream.map(|_| Lasting { callback: &callback, patience, awaited: &awaited });
     tokio::select! {

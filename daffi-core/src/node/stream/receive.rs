@@ -83,7 +83,8 @@ async fn begin(inner: &Arc<Inner>, link: &Link, offer: StreamOffer, hop: Hop) ->
             None => return Ok(()),
             Some(hop) => hop,
         };
-        if offer.begun {
+        // One that comes to a live stream once more begins anew.
+        if offer.begun || (!offer.late && inner.arrivals.has_ended(key)) {
             // It was for the process that had this name before, or it has ended here.
             return refuse(hop, Failure::NodeLost).await;
         }
@@ -174,6 +175,8 @@ impl Receiving {
                 Err(LinkError::Lost(StreamLost::Connection(_))) if hops.last() && !gives_up => {
                     let Some(hop) = next_hop(&mut hops, inner, patience).await else { return Ok(()) };
                     answers = Answers::new(hop.send);
+                    // It may be another controller, which does not know where this one began and what it missed.
+                    let _ = answer_standing(&mut answers, &progress).await;
                 }
                 answered => return answered,
             }

@@ -15,7 +15,7 @@ mod path;
 mod pipe;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -42,7 +42,8 @@ pub struct Network {
 struct Inner {
     seed: u64,
     listeners: HashMap<String, Listening>,
-    links: HashMap<String, Link>,
+    /// In an order, so that what is done to all is done in the same one in each run.
+    links: BTreeMap<String, Link>,
     /// What a link is like that nothing was said of.
     fresh: Condition,
 }

@@ -134,7 +134,8 @@ impl SendStream {
 
     pub(in crate::transport) fn reset(&mut self, why: GiveUp) {
         let mut state = lock(&self.pipe.state);
-        if !state.finished && !state.reset.is_said() {
+        // Nothing but the farewell goes over a connection that was closed, so nothing overtakes it.
+        if !state.finished && !state.reset.is_said() && self.gone.borrow().is_none() {
             state.why_reset = why;
             state.reset = state.say(&self.pipe.path);
             self.pipe.readable.notify_one();
@@ -226,7 +227,7 @@ impl RecvStream {
     pub(in crate::transport) fn stop(&mut self, why: GiveUp) {
         let mut state = lock(&self.pipe.state);
         // Of what has been read to the end there is nothing to refuse.
-        if !state.stopped.is_said() && !state.drained.is_said() {
+        if !state.stopped.is_said() && !state.drained.is_said() && self.gone.borrow().is_none() {
             state.why_stopped = why;
             state.stopped = state.say(&self.pipe.path);
             self.pipe.writable.notify_one();

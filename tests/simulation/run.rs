@@ -1,0 +1,111 @@
+//! Many runs, side by side.
+
+use std::{
+    cell::Cell,
+    env,
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Mutex, Once,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use tokio::runtime::Builder;
+
+use crate::{plan::Plan, world::World};
+
+/// How many seeds are tried unless DAFFI_SIMULATION_SEEDS says otherwise.
+const SEEDS: u64 = 1_000;
+
+/// How often one seed is run until it fails. What happens and which packets are lost is the seed's, and so are all times; but which of
+/// two things that are ready at the same moment tokio's `select!` takes first is not, and some failures depend on it.
+const ATTEMPTS: u32 = 50;
+
+/// What came of a run.
+struct Outcome {
+    faults: Vec<String>,
+    trace: Vec<String>,
+}
+
+#[test]
+fn every_promise_holds_whatever_breaks() {
+    if let Some(seed) = number("DAFFI_SIMULATION_SEED") {
+        return run_again(seed);
+    }
+    let seeds = number("DAFFI_SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        break;
+                    }
+                    let faults = run(Plan::of(seed)).faults;
+                    if let Some(fault) = faults.first() {
+                        let again = format!("DAFFI_SIMULATION_SEED={seed} cargo test --test simulation");
+                        eprintln!("seed {seed} failed: {fault}; run again with {again}");
+                        failed.lock().unwrap().push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {seeds} seeds failed: {failed:?}", failed.len());
+}
+
+#[test]
+fn a_seed_says_what_happens() {
+    let plans: Vec<_> = (0..100).map(|seed| Plan::of(seed).to_string()).collect();
+    assert!(plans.iter().zip(0..).all(|(plan, seed)| *plan == Plan::of(seed).to_string()));
+    assert!(plans.iter().enumerate().all(|(index, plan)| !plans[..index].contains(plan)), "they differ");
+}
+
+/// Runs one seed until it fails, and prints what happened.
+fn run_again(seed: u64) {
+    for attempt in 1..=ATTEMPTS {
+        let Outcome { faults, trace } = run(Plan::of(seed));
+        if attempt == ATTEMPTS || !faults.is_empty() {
+            println!("{}\n{}", Plan::of(seed), trace.join("\n"));
+        }
+        assert!(faults.is_empty(), "seed {seed} failed, attempt {attempt}: {}", faults.join("; "));
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}: it has to be a number")))
+}
+
+thread_local! {
+    /// Panics within daffi's tasks, which tokio catches.
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+fn run(plan: Plan) -> Outcome {
+    static COUNTS_PANICS: Once = Once::new();
+    COUNTS_PANICS.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            before(info);
+        }));
+    });
+    PANICS.set(0);
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| {
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+        runtime.block_on(async {
+            let world = World::new(plan);
+            world.run().await;
+            (world.ledger.faults(), world.ledger.trace())
+        })
+    }));
+    let (mut faults, trace) = ended.unwrap_or_else(|_| (vec!["it panicked".into()], Vec::new()));
+    if PANICS.get() > 0 {
+        faults.push("something panicked".into());
+    }
+    Outcome { faults, trace }
+}

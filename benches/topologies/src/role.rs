@@ -9,6 +9,7 @@ use daffi_controller::{Config, Controller};
 use crate::{
     Result,
     process::Parent,
+    soak,
     work::{Work, calls::Calls, frames::Frames, loaded::Loaded, memory::Memory, sequence, tiny::Tiny},
 };
 
@@ -35,6 +36,9 @@ pub(crate) enum Role {
         #[command(flatten)]
         place: Place,
     },
+    /// A part of a soak
+    #[command(subcommand)]
+    Soak(soak::Part),
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +65,7 @@ impl Role {
     pub(crate) async fn play(self) -> Result<()> {
         match self {
             Self::Controller => controller().await,
+            Self::Soak(part) => part.play().await,
             Self::Sender { place, receivers } => match place.work {
                 WorkName::Tiny => sender::<Tiny>(place, receivers).await,
                 WorkName::Frames => sender::<Frames>(place, receivers).await,

@@ -96,7 +96,9 @@ impl Ledger {
         }
         let told = if killed { last.delivered } else { parts.iter().map(|part| part.delivered).sum() };
         let missing = if finished.kind == Kind::Live { 0 } else { seen.missing };
-        if seen.items != told || missing > 0 {
+        // Of one that was taken off and came back, only the least is known that it had before.
+        let is_least = parts.len() > 1 && !killed;
+        if seen.items < told || (seen.items > told && !is_least) || missing > 0 {
             if finished.kind != Kind::Live {
                 self.lost += told.abs_diff(seen.items).max(missing);
             }

@@ -163,6 +163,11 @@ impl Directory {
         self.numbers.get(&callback).cloned()
     }
 
+    /// The number that stands for a callback's name.
+    pub(crate) fn callback_number(&self, callback: &str) -> Option<CallbackId> {
+        self.callbacks.get(callback).copied()
+    }
+
     /// The name of a node.
     pub(crate) fn name(&self, node: NodeId) -> Option<&str> {
         self.entries.get(&node).map(|entry| &*entry.member.name)

@@ -264,6 +264,11 @@ impl Hub {
         self.lock().directory.callback_name(callback)
     }
 
+    /// The number that stands for a callback's name, once somebody has offered it.
+    pub(crate) fn callback_number(&self, callback: &str) -> Option<CallbackId> {
+        self.lock().directory.callback_number(callback)
+    }
+
     /// Waits until a node of this name offers this callback, over another connection than the `lost` one, of which it need not be
     /// known yet that it is: its number and the callback's. Cancel safe.
     pub(crate) async fn wait_for(&self, node: &str, callback: &str, lost: Option<&NodeLink>) -> (NodeId, CallbackId) {

@@ -5,7 +5,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use tokio::time::Instant;
 
-use crate::{ms, producer, receiver, remote};
+use crate::{Receiver, Seen, ms, producer, receiver, remote};
 
 #[tokio::test(start_paused = true)]
 async fn every_item_is_accounted_for() {
@@ -42,6 +42,31 @@ async fn every_item_is_accounted_for() {
             assert!(!matches!(event, Event::ReceiverLeft { .. } | Event::ReceiverJoined { .. }), "{what}: {event:?}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_the_controller_was_started_again_gets_the_callback_that_is_meant() {
+    const COUNT: u64 = 2_000;
+    let net = Network::new();
+    // What is offered first has the lowest number. With the next controller another callback has it.
+    let first =
+        net.node("first").serve_as("first", Receiver { seen: Seen::default(), each: ms(0) }).join().await.unwrap();
+    let (_a, a) = receiver(&net, "a", ms(0)).await;
+    let producer = producer(&net, &["a"]).await;
+    let items = stream::iter(0..COUNT).then(|number| tokio::time::sleep(ms(10)).map(move |()| number));
+    let comes = async {
+        first.stop(ms(0)).await;
+        a.has(200).await;
+        net.restart_controller();
+        a.has(400).await;
+        receiver(&net, "b", ms(0)).await
+    };
+    let (report, (_b, b)) = tokio::join!(remote::take_some(items).on(&producer).into_future(), comes);
+    let report = report.unwrap();
+    let late = report.receiver("b").unwrap();
+    assert_eq!(late.result, Ok(()), "{report:?}");
+    assert!(b.all().len() > 1_000, "{report:?}");
+    assert_eq!(late.first + late.delivered + late.dropped, COUNT, "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,12 +6,14 @@
 //! - `role`: the children's side.
 //! - `work`: what is measured, one file for each.
 //! - `report`: what is printed.
+//! - `soak`: everything at once, with faults, for as long as you please: whether each item and call is accounted for.
 //!
 //! It reads CPU times from `/proc`, so it runs on Linux.
 
 mod process;
 mod report;
 mod role;
+mod soak;
 mod topology;
 mod work;
 
@@ -85,6 +87,8 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Streams and calls of all kinds for a while, with processes that are killed and paused: a verdict on what became of them
+    Soak(soak::Options),
     /// What the program starts itself as
     #[command(subcommand, hide = true)]
     Role(role::Role),
@@ -112,6 +116,7 @@ async fn main() -> ExitCode {
         Command::Memory { options, output } => report::all(memory::measure(&options, output.runs).await, output.json),
         Command::Idle { options, output } => report::all(idle::measure(&options, output.runs).await, output.json),
         Command::Churn { options, output } => report::all(churn::measure(&options, output.runs).await, output.json),
+        Command::Soak(options) => soak::run(&options).await,
         Command::Role(role) => role.play().await.map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@
 use std::{io::Write, path::Path, process::Stdio, time::Duration};
 
 use procfs::{WithCurrentSystemInfo, process::Process as Proc};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin},
@@ -89,6 +90,22 @@ impl Process {
     /// How many files and sockets it has open.
     pub(crate) fn open_files(&self) -> Result<usize> {
         Ok(self.proc.fd_count()?)
+    }
+
+    /// The number that tells it from other processes.
+    pub(crate) const fn id(&self) -> i32 {
+        self.proc.pid
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.id()).ok_or("the child has no number")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Kills it, which leaves it no time to take leave.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Ends it.

@@ -9,6 +9,7 @@ use daffi_controller::{Config, Controller};
 use crate::{
     Result,
     process::Parent,
+    soak,
     work::{Work, calls::Calls, crowd::Crowd, frames::Frames, loaded::Loaded, memory::Memory, sequence, tiny::Tiny},
 };
 
@@ -40,6 +41,9 @@ pub(crate) enum Role {
         #[command(flatten)]
         place: Place,
     },
+    /// A part of a soak
+    #[command(subcommand)]
+    Soak(soak::Part),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +71,7 @@ impl Role {
         match self {
             Self::Controller => controller().await,
             Self::Crowd { port } => crowd(port).await,
+            Self::Soak(part) => part.play().await,
             Self::Sender { place, receivers } => match place.work {
                 WorkName::Tiny => sender::<Tiny>(place, receivers).await,
                 WorkName::Frames => sender::<Frames>(place, receivers).await,

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use daffi_core::wire::{
-    CallId, Malformed, NodeId,
+    CallId, CallbackId, Malformed, NodeId,
     batch::Batch,
     failure::{Failure, Right},
     item_stream::{Awaited, Mark, Newcomers, ReceiverEnd, ReceiverId, Resumed, StreamOffer, StreamRequest},
@@ -35,6 +35,8 @@ pub(super) struct Entrance {
 /// What there is to know of a receiver's node.
 struct Found {
     link: NodeLink,
+    /// The callback's number: that of the request is another controller's, if the stream began with one.
+    callback: CallbackId,
     /// The number of its call, if that is what the stream answers.
     answers: Option<CallId>,
     lossless: bool,
@@ -60,12 +62,12 @@ impl Entrance {
 
     /// Why the rules do not let a receiver have the stream, if they do not.
     pub(super) fn forbids(&self) -> impl Fn(NodeId) -> Option<Failure> + use<> {
-        let (hub, producer) = (self.hub.clone(), self.producer.clone());
+        let (hub, producer, name) = (self.hub.clone(), self.producer.clone(), self.callback.clone());
         let StreamRequest { callback, answers, .. } = self.request;
         move |node| match answers {
             // It belongs to the call of the one who takes it.
             Some(_) => hub.forbids(node, Right::Call, producer.node, callback),
-            None => hub.forbids_stream(&producer, node, callback),
+            None => hub.forbids_stream(&producer, node, hub.callback_number(&name)?),
         }
     }
 
@@ -153,8 +155,10 @@ impl Entrance {
     ) {
         // Of a stream that lasts, many may have come and gone.
         while self.receivers.try_join_next().is_some() {}
-        let StreamRequest { callback, stall_millis, trace, stream, .. } = self.request;
+        let StreamRequest { stall_millis, trace, stream, .. } = self.request;
         let answers = found.as_ref().and_then(|found| found.answers);
+        // Of one that is waited for it is known when it is there.
+        let callback = found.as_ref().map_or(self.request.callback, |found| found.callback);
         let offer = StreamOffer {
             callback,
             producer: self.producer.node,
@@ -183,11 +187,12 @@ impl Entrance {
                     return Err(failure);
                 }
                 let (link, call) = self.hub.answer_by_stream(producer, call, node)?;
-                Ok(Found { link, answers: Some(call), lossless: true })
+                Ok(Found { link, callback, answers: Some(call), lossless: true })
             }
             None => {
-                let (link, lossless) = self.hub.receiver(&self.producer, node, self.request.callback)?;
-                Ok(Found { link, answers: None, lossless })
+                let callback = self.hub.callback_number(&self.callback).ok_or(Failure::NoCallback)?;
+                let (link, lossless) = self.hub.receiver(&self.producer, node, callback)?;
+                Ok(Found { link, callback, answers: None, lossless })
             }
         }
     }

@@ -165,7 +165,7 @@ impl Directory {
 
     /// The number that stands for a callback's name.
     pub(crate) fn callback_number(&self, callback: &str) -> Option<CallbackId> {
-        self.callbacks.get(callback).copied()
+        self.callbacks.get(callback).map(|numbered| numbered.id)
     }
 
     /// The name of a node.

@@ -3,12 +3,12 @@
 // What the compiler put into the code for libFuzzer is to be found here too.
 use libfuzzer_sys as _;
 
+#[cfg(feature = "video")]
+#[path = "seeds/video.rs"]
+mod video;
+
 use std::{collections::BTreeMap, convert::Infallible, env, fs, path::PathBuf, process::ExitCode, time::Duration};
 
-use daffi_camera::{
-    Frame, PixelFormat,
-    codec::{Codec, Encoder},
-};
 use daffi_core::{
     node::stub,
     transport::{Identity, JoinToken},
@@ -48,8 +48,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn all() -> [(&'static str, Vec<Vec<u8>>); 11] {
-    [
+fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    vec![
         ("numbers", numbers()),
         ("texts", vec![TRACE.into(), b"process1".to_vec(), "überprüfung.a-b_c".into()]),
         ("secrets", secrets()),
@@ -59,8 +59,10 @@ fn all() -> [(&'static str, Vec<Vec<u8>>); 11] {
         ("batches", batches()),
         ("arguments", arguments()),
         ("contracts", contracts()),
-        ("video", video()),
-        ("jpeg", jpegs().iter().map(|jpeg| [&[16, 0, 8, 0], jpeg.data().as_ref()].concat()).collect()),
+        #[cfg(feature = "video")]
+        ("video", video::video()),
+        #[cfg(feature = "video")]
+        ("jpeg", video::jpegs().iter().map(|jpeg| [&[16, 0, 8, 0], jpeg.data().as_ref()].concat()).collect()),
     ]
 }
 
@@ -227,26 +229,4 @@ fn contracts() -> Vec<Vec<u8>> {
     ];
     let contract = offer().contract;
     types.iter().map(|text| text.as_bytes().to_vec()).chain(contract.iter().map(body)).collect()
-}
-
-fn video() -> Vec<Vec<u8>> {
-    let jpegs: Vec<_> = jpegs().iter().flat_map(|jpeg| jpeg.data().to_vec()).collect();
-    let headers =
-        ["YUV4MPEG2 W4 H2 F30:1 C420jpeg", "YUV4MPEG2 W3 H3 Ip A1:1 C444 XCOLORRANGE=FULL", "YUV4MPEG2 W2 H2 Cmono"];
-    let y4m = headers.iter().zip([12, 27, 4]).map(|(header, bytes)| {
-        let frame = [b"FRAME\n".as_slice(), &vec![99; bytes]].concat();
-        [header.as_bytes(), b"\n", &frame, &frame].concat()
-    });
-    // The first byte is the size of the pieces in which it is read.
-    [jpegs].into_iter().chain(y4m).map(|file| [&[13], file.as_slice()].concat()).collect()
-}
-
-fn jpegs() -> Vec<Frame> {
-    let mut encoder = Encoder::new(Codec::Jpeg("70".parse().expect("it is a quality")), None);
-    [PixelFormat::Rgb8, PixelFormat::Gray8]
-        .map(|format| {
-            let pixels = (0..format.row_bytes(16) * 8).map(|at| (at * 5) as u8).collect::<Vec<_>>();
-            encoder.encode(&Frame::new((16, 8), format, pixels).expect("it has as many bytes")).expect("it is raw")
-        })
-        .into()
 }

@@ -12,7 +12,7 @@ use daffi_core::{
         credit::Credit,
         failure::Failure,
         frame::{self, Ask, Head, Status},
-        item_stream::{Answer, Newcomers, ReceiverEnd, StreamEnd, StreamRequest},
+        item_stream::{Answer, Awaited, Mark, Newcomers, ReceiverEnd, Resumed, StreamEnd, StreamRequest},
         limits::{FRAGMENT, LANE_FRAME},
         message,
         offer::Offer,
@@ -211,7 +211,7 @@ impl Peer {
             }
             Batch::Newcomers { nodes } => {
                 let nodes = nodes.into_iter().map(node).collect();
-                WireBatch::newcomers(&Newcomers { nodes }, *sent, 0).pieces().concat()
+                WireBatch::newcomers(&Newcomers { nodes, first: 1 }, *sent, 0).pieces().concat()
             }
             Batch::Finished => WireBatch::end(&StreamEnd::Finished, *sent, 0).pieces().concat(),
             Batch::Raw(bytes) => bytes,
@@ -236,9 +236,11 @@ impl Peer {
             Reply::Ended { delivered, fails } => {
                 let failure = fails.then_some(Failure::Panicked { message: "it says so".into() });
                 let delivered = u64::from(delivered);
-                Answer::Ended(ReceiverEnd { node: 0, delivered, first: 0, dropped: 0, value: None, failure })
+                Answer::Ended(ReceiverEnd { receiver: 0, delivered, first: 0, dropped: 0, value: None, failure })
             }
-            Reply::Dropped { node: dropper, items } => Answer::Dropped { node: node(dropper), items: u64::from(items) },
+            Reply::Dropped { node: dropper, items } => {
+                Answer::Dropped { receiver: node(dropper), items: u64::from(items) }
+            }
             Reply::Raw(bytes) => return send.write(&mut [bytes.into()]).await.ok(),
             Reply::Finish => return Some(send.finish()),
             Reply::Reset => return Some(send.reset(GiveUp::Unwanted)),
@@ -270,7 +272,12 @@ fn hello(name: &str, offers: &[u8]) -> Vec<u8> {
     let mut bytes = vec![StreamKind::Control as u8];
     bytes.extend_from_slice(&preamble::encode(preamble::VERSION));
     bytes.extend_from_slice(TOKEN.secret());
-    let hello = ToController::Hello { name: name.into(), offers: self::offers(offers), software: "a fuzzer".into() };
+    let hello = ToController::Hello {
+        name: name.into(),
+        offers: self::offers(offers),
+        software: "a fuzzer".into(),
+        instance: 0,
+    };
     message::put(&hello, &mut bytes);
     bytes
 }
@@ -328,6 +335,13 @@ fn request(asked: Request) -> Vec<u8> {
         answers: asked.answers.map(|(tag, place)| route(tag, place)),
         keep: asked.keep.and_then(|keep| NonZeroU32::new(u32::from(keep))),
         live: asked.live,
+        stream: asked.stream.map(u64::from),
+        resumed: asked.resumed.map(|receivers| {
+            let named = receivers.len() as u32;
+            let awaited = |(receiver, node): (u32, u8)| Awaited { receiver, node: format!("n{node}"), lossless: true };
+            let receivers = (0..).zip(receivers).map(awaited).collect();
+            Resumed { callback: "take".into(), from: Mark::default(), receivers, named }
+        }),
     };
     message::put(&request, &mut bytes);
     bytes

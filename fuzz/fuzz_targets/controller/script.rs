@@ -109,6 +109,9 @@ pub(crate) struct Request {
     pub(crate) answers: Option<(u8, u8)>,
     pub(crate) keep: Option<u8>,
     pub(crate) live: bool,
+    /// What it is known by, and the receivers that it goes on with, if it has begun before.
+    pub(crate) stream: Option<u8>,
+    pub(crate) resumed: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Arbitrary)]

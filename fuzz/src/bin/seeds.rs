@@ -18,8 +18,11 @@ use daffi_core::{
         credit::Credit,
         failure::Failure,
         frame::{Ask, Frame as CallFrame, Head, Status},
-        item_stream::{Answer, Newcomers, ReceiverEnd, StreamEnd, StreamOffer, StreamRequest},
+        item_stream::{
+            Answer, Awaited, Mark, Newcomers, ReceiverEnd, Resumed, Standing, StreamEnd, StreamOffer, StreamRequest,
+        },
         offer::{Contract, Kind, Offer, Parameter},
+        position::Position,
         preamble,
         trace::TraceContext,
         varint,
@@ -105,7 +108,7 @@ fn offer() -> Offer {
 fn control() -> Vec<Vec<u8>> {
     let member = Member { id: 7, name: "gpu".into(), offers: vec![Offered { id: 3, offer: offer() }] };
     vec![
-        body(&ToController::Hello { name: "gpu".into(), offers: vec![offer()], software: "daffi".into() }),
+        body(&ToController::Hello { name: "gpu".into(), offers: vec![offer()], software: "daffi".into(), instance: 5 }),
         body(&ToController::Offer { offers: vec![offer(), Offer::default()] }),
         body(&ToController::Leave),
         body(&ToController::Alive),
@@ -124,8 +127,23 @@ fn streams() -> Vec<Vec<u8>> {
     let answers = [
         Answer::Grant(Credit { items: 32 << 10, bytes: 4 << 20 }),
         Answer::Pace { grant: Credit { items: 1, bytes: 70_000 }, held_micros: 900 },
-        Answer::Dropped { node: 3, items: 9 },
-        Answer::Ended(ReceiverEnd { node: 1, delivered: 7, first: 0, dropped: 2, value: Some(vec![0xc0]), failure }),
+        Answer::Dropped { receiver: 3, items: 9 },
+        Answer::Rewind(Position { item: 3, bytes: 1 << 20 }),
+        Answer::Standing(Standing {
+            first: Some(0),
+            position: Position::before(3),
+            missed: 1,
+            received: Credit { items: 2, bytes: 90 },
+            granted: Credit { items: 32 << 10, bytes: 4 << 20 },
+        }),
+        Answer::Ended(ReceiverEnd {
+            receiver: 1,
+            delivered: 7,
+            first: 0,
+            dropped: 2,
+            value: Some(vec![0xc0]),
+            failure,
+        }),
     ];
     let answers = answers.iter().map(|answer| {
         let mut out = Vec::new();
@@ -142,6 +160,13 @@ fn streams() -> Vec<Vec<u8>> {
             answers: Some(9),
             keep,
             live: true,
+            stream: Some(77),
+            resumed: Some(Resumed {
+                callback: "take".into(),
+                from: Mark { position: Position::before(3), credit: Credit { items: 3, bytes: 90 } },
+                receivers: vec![Awaited { receiver: 1, node: "a".into(), lossless: true }],
+                named: 2,
+            }),
         }),
         body(&StreamOffer {
             callback: 3,
@@ -151,8 +176,12 @@ fn streams() -> Vec<Vec<u8>> {
             answers: None,
             paced: true,
             late: true,
+            name: "producer".into(),
+            stream: Some(77),
+            resumed: true,
+            begun: true,
         }),
-        body(&Newcomers { nodes: vec![4, 5] }),
+        body(&Newcomers { nodes: vec![4, 5], first: 2 }),
         body(&StreamEnd::SourceFailed { message: "it broke".into() }),
         body(&offer()),
         Failure::BadArguments { message: "one is missing".into() }.encode(),
@@ -200,7 +229,7 @@ fn batches() -> Vec<Vec<u8>> {
         build(&[b"one", b"", b"three"], false, 0),
         build(&[b"four"], true, 3),
         build(&[b"last but one", b"last"], false, varint::MAX - 2),
-        Batch::newcomers(&Newcomers { nodes: vec![4] }, 4, 0),
+        Batch::newcomers(&Newcomers { nodes: vec![4], first: 2 }, 4, 0),
         Batch::end(&StreamEnd::Finished, 4, 0),
     ];
     let bytes = batches.iter().map(|batch| [&[5, 0, 40, 200], batch.pieces().concat().as_slice()].concat());

@@ -1,7 +1,7 @@
 //! Calls beside streams: how a call is kept from waiting behind what a stream at full speed has on its way.
 //!
 //! What waits is not in the streams, which have priorities, but below them: datagrams of the stream that are in the socket's buffer
-//! before that of the call. So less is let on its way at a time, while calls go.
+//! before that of the call. So less is let on its way at a time, which costs the stream speed; but only while calls go.
 
 use std::{
     convert::Infallible,

@@ -13,7 +13,7 @@ use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicC
 use quinn_proto::RttEstimator;
 
 /// What may be on its way over loopback while there is haste: two large datagrams. Beside a stream at full speed the median call
-/// took 1.0 ms then, and 3.4 to 4.5 ms without a ceiling, at the same speed of the stream; with one datagram nothing went at all.
+/// took 1.1 ms then, and 3.5 without a ceiling; the stream went at 429 MiB/s instead of 619. With one datagram nothing went at all.
 const LOWERED: u64 = 128 << 10;
 
 /// How much a connection may have on its way at most.

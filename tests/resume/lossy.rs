@@ -87,7 +87,8 @@ async fn a_receiver_that_is_away_holds_up_nobody() {
     let (report, ()) = tokio::join!(remote::take_some(items).on(&producer).into_future(), away);
     let report = report.unwrap();
     assert_eq!(report.receiver("a").unwrap().delivered, COUNT);
-    assert!(start.elapsed() < ms(2 * COUNT + 1_000), "{:?}", start.elapsed());
+    // A timer of 2 ms may take 3; to wait for the one that is away would take ten seconds more.
+    assert!(start.elapsed() < ms(3 * COUNT + 1_000), "{:?}", start.elapsed());
     let receiver = report.receiver("b").unwrap();
     assert_eq!((receiver.delivered as usize, &receiver.result), (b.all().len(), &Ok(())));
     assert_eq!(receiver.delivered + receiver.dropped, COUNT, "{report:?}");

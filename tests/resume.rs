@@ -9,13 +9,11 @@ mod lossy;
 #[path = "resume/meanwhile.rs"]
 mod meanwhile;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use daffi::{Event, Events, Node, callback, testing::Network};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -23,18 +21,16 @@ const fn ms(millis: u64) -> Duration {
 
 /// What came to a receiver, in the order in which it came.
 #[derive(Debug, Clone, Default)]
-struct Seen(Arc<Mutex<Vec<u64>>>);
+struct Seen(Arc<watch::Sender<Vec<u64>>>);
 
 impl Seen {
     fn all(&self) -> Vec<u64> {
-        self.0.lock().unwrap().clone()
+        self.0.borrow().clone()
     }
 
     /// Waits until so many have come.
     async fn has(&self, count: usize) {
-        while self.0.lock().unwrap().len() < count {
-            tokio::time::sleep(ms(1)).await;
-        }
+        self.0.subscribe().wait_for(|seen| seen.len() >= count).await.unwrap();
     }
 }
 
@@ -59,7 +55,7 @@ impl Receiver {
         if !self.each.is_zero() {
             tokio::time::sleep(self.each).await;
         }
-        self.seen.0.lock().unwrap().push(item);
+        self.seen.0.send_modify(|seen| seen.push(item));
     }
 
     #[callback]
@@ -69,7 +65,7 @@ impl Receiver {
             tokio::time::sleep(self.each).await;
         }
         assert!(item.iter().all(|byte| *byte == number as u8), "item {number} is whole");
-        self.seen.0.lock().unwrap().push(number);
+        self.seen.0.send_modify(|seen| seen.push(number));
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
         let (inner, link) = (inner.clone(), link.clone());
         // Counted among what runs for others until it is known to be something else.
         let tracked = inner.tasks.token();
+        // A stream may outlive its connection by far, and is not to keep it.
+        let closing = Arc::downgrade(&link);
         tokio::spawn(async move {
             let mut reader = Reader::new(receive);
             let ended = match reader.item_stream_header::<StreamOffer>().await {
@@ -62,19 +64,21 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
                     drop(tracked);
                     results::receive(&inner, &link, call, producer, send, reader).await
                 }
-                Ok(offer) => begin(&inner, &link, offer, Hop { send, reader }).await,
+                Ok(offer) => begin(&inner, link, offer, Hop { send, reader }).await,
                 Err(error) => Err(error),
             };
             if let Err(LinkError::Malformed(malformed)) = ended {
                 tracing::error!(%malformed, "a stream makes no sense");
-                link.connection.close(CloseCode::Malformed, malformed.0);
+                if let Some(link) = closing.upgrade() {
+                    link.connection.close(CloseCode::Malformed, malformed.0);
+                }
             }
         });
     }
 }
 
 /// Begins a stream, or goes on with one.
-async fn begin(inner: &Arc<Inner>, link: &Link, offer: StreamOffer, hop: Hop) -> Result<(), LinkError> {
+async fn begin(inner: &Arc<Inner>, link: Arc<Link>, offer: StreamOffer, hop: Hop) -> Result<(), LinkError> {
     let key = offer.stream.map(|stream| (offer.name.clone(), stream));
     let mut hop = hop;
     if offer.resumed {
@@ -96,7 +100,9 @@ async fn begin(inner: &Arc<Inner>, link: &Link, offer: StreamOffer, hop: Hop) ->
         return refuse(hop, Failure::NoCallback).await;
     };
     let hops = Hops::new(inner, key);
-    Receiving::new(inner, link, &offer, callback, hops).run(inner, hop, offer.resumed).await
+    let receiving = Receiving::new(inner, &link, &offer, callback, hops);
+    drop(link);
+    receiving.run(inner, hop, offer.resumed).await
 }
 
 async fn refuse(hop: Hop, failure: Failure) -> Result<(), LinkError> {

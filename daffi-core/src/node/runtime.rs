@@ -5,7 +5,10 @@
 //! can be made from any executor, or from none ([`Op::wait`]).
 
 use std::{
-    fmt, io,
+    fmt,
+    future::pending,
+    io,
+    panic::resume_unwind,
     pin::Pin,
     sync::{OnceLock, mpsc},
     task::{Context, Poll},
@@ -15,6 +18,7 @@ use std::{
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::oneshot,
+    task::{JoinError, JoinHandle},
     time::Instant,
 };
 
@@ -107,6 +111,22 @@ impl Runtimes {
             None => drop(self.work.spawn(callback)),
         }
     }
+}
+
+/// Runs on a thread that may block. The runtime has the thread begin, not the caller, which may be an I/O thread: where many such
+/// threads want the processor, those who hold the lock of their pool may not get it for a long time.
+pub(crate) fn run_blocking<T: Send + 'static>(
+    work: &Handle,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    work.spawn(async {
+        match tokio::task::spawn_blocking(run).await.map_err(JoinError::try_into_panic) {
+            Ok(value) => value,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The runtime shuts down, and this task with it.
+            Err(Err(_)) => pending().await,
+        }
+    })
 }
 
 /// The runtime for callbacks and sources, and the thread that begins callbacks. They live as long as the process.

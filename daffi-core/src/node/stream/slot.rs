@@ -2,13 +2,21 @@
 //!
 //! While the writer is idle it takes an item as soon as it comes; while it writes, a batch gathers. A few full batches may wait;
 //! then the source does.
+//!
+//! The writer runs on the I/O thread, the source wherever the user's code does, which on a busy machine may not go on for a long
+//! time, at any point. So neither holds a lock while it works on the batch that gathers: whoever does has it to itself, and
+//! the other finds its place empty.
 
 use std::{
-    collections::VecDeque,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
+use crossbeam_utils::atomic::AtomicCell;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -27,37 +35,42 @@ use crate::{
 const QUEUE: usize = 4;
 const QUEUE_BYTES: u64 = STREAM_WINDOW_BYTES;
 
-/// The meeting place. Clones share it.
-#[derive(Debug, Clone, Default)]
+/// The meeting place. Clones share it. There is one source and one writer.
+#[derive(Clone)]
 pub(super) struct Slot {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    /// When a batch was closed is told by this.
+    clock: Clock,
+    item_size: u64,
+    /// The batch that gathers. Nothing while somebody works on it, and until the first item.
+    open: AtomicCell<Option<Box<Open>>>,
+    /// Those before it. Held for as long as it takes to put one in or to take them out.
+    full: Mutex<Vec<Batch>>,
+    /// There are as many of these as may wait.
+    jammed: AtomicBool,
+    /// How many items were put in.
+    count: AtomicU64,
+    end: OnceLock<StreamEnd>,
+    closed: AtomicBool,
     /// The writer waits here for items.
     filled: Notify,
-    /// A blocking source waits here for room, an async one at `room`.
-    room_blocking: Condvar,
+    /// The source waits here for room.
     room: Notify,
     /// Nobody wants more items: an async source is dropped, wherever it waits.
     over: CancellationToken,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// When a batch was closed is told by this.
-    clock: Clock,
-    /// `None` while an item is being encoded into it.
-    open: Option<Builder>,
-    full: VecDeque<Batch>,
-    /// How many bytes these have.
-    full_bytes: u64,
-    /// How many items were put in.
-    count: u64,
-    end: Option<StreamEnd>,
-    closed: bool,
+// With a lock of its own it would not do what it is for.
+const _: () = assert!(AtomicCell::<Option<Box<Open>>>::is_lock_free());
+
+/// A batch that gathers.
+struct Open {
+    builder: Builder,
+    /// The number of its first item, if it has any.
+    first: u64,
     /// The writer found nothing and waits.
     starved: bool,
 }
@@ -85,13 +98,20 @@ pub(super) enum Taken {
 impl Slot {
     /// An empty one, whose batches are stamped with the time of this clock, for items of up to so many bytes.
     pub(super) fn new(clock: Clock, item_size: u64) -> Self {
-        let slot = Self::default();
-        {
-            let mut state = slot.lock();
-            state.clock = clock;
-            state.open = Some(Builder::up_to(item_size));
-        }
-        slot
+        let shared = Shared {
+            clock,
+            item_size,
+            open: AtomicCell::new(None),
+            full: Mutex::default(),
+            jammed: AtomicBool::new(false),
+            count: AtomicU64::new(0),
+            end: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            filled: Notify::new(),
+            room: Notify::new(),
+            over: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Puts an item in; blocks the thread while there is no room. `starts` says that a receiver can begin with it.
@@ -100,106 +120,143 @@ impl Slot {
         starts: bool,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<(), Stop> {
-        let mut state = self.lock();
-        while state.has_no_room() {
-            state = self.shared.room_blocking.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if self.has_no_room() {
+            pollster::block_on(self.room());
         }
-        self.put(state, starts, encode)
+        self.put(starts, encode)
     }
 
     /// Waits until there is room. Cancel safe.
     pub(super) async fn room(&self) {
-        loop {
-            let room = self.shared.room.notified();
-            if !self.lock().has_no_room() {
-                return;
-            }
-            room.await;
+        while self.has_no_room() {
+            // What was told since is kept for this.
+            self.shared.room.notified().await;
         }
+    }
+
+    fn has_no_room(&self) -> bool {
+        self.shared.jammed.load(Ordering::Acquire) && !self.is_closed()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
     }
 
     /// Puts an item in, room or not.
-    pub(super) fn put_now(
+    pub(super) fn put(
         &self,
         starts: bool,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<(), Stop> {
-        self.put(self.lock(), starts, encode)
-    }
-
-    fn put(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        starts: bool,
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-    ) -> Result<(), Stop> {
-        if state.closed {
+        if self.is_closed() {
             return Err(Stop::Closed);
         }
+        // Only the source changes it.
+        let count = self.count();
+        let mut open = self.shared.open.take().unwrap_or_else(|| self.open());
         // Before the first there is nothing that it could depend on.
-        let dependent = !starts && state.count > 0;
-        if state.open.as_ref().is_some_and(|open| open.is_unfit(dependent)) {
-            state.fill();
+        let dependent = !starts && count > 0;
+        if open.builder.is_unfit(dependent) {
+            self.fill(&mut open);
         }
-        // The item is encoded without the lock: that is the user's code, and the writer must not wait for it.
-        let mut open = state.open.take().unwrap_or_default();
-        open.set_dependents(dependent);
-        drop(state);
-        let pushed = catch_unwind(AssertUnwindSafe(|| open.push(encode)));
-        let mut state = self.lock();
-        let full = open.is_full();
-        state.open = Some(open);
-        let result = match pushed {
+        open.builder.set_dependents(dependent);
+        if open.builder.is_empty() {
+            open.first = count;
+        }
+        let result = match catch_unwind(AssertUnwindSafe(|| open.builder.push(encode))) {
             Ok(Ok(())) => {
-                state.count += 1;
+                self.shared.count.store(count + 1, Ordering::Release);
                 Ok(())
             }
-            Ok(Err(error)) => {
-                let message = match error {
-                    ItemError::Encode(EncodeError(message)) => format!("an item cannot be encoded: {message}"),
-                    ItemError::TooLarge { size, limit } => {
-                        format!("an item has {size} bytes, more than the {limit} that an item may have")
-                    }
-                };
-                state.end.get_or_insert(StreamEnd::SourceFailed { message });
-                Err(Stop::Failed)
-            }
-            Err(panic) => {
-                let message = format!("an item panicked while it was encoded: {}", panic_message(&*panic));
-                state.end.get_or_insert(StreamEnd::SourceFailed { message });
-                Err(Stop::Failed)
-            }
+            Ok(Err(error)) => Err(match error {
+                ItemError::Encode(EncodeError(message)) => format!("an item cannot be encoded: {message}"),
+                ItemError::TooLarge { size, limit } => {
+                    format!("an item has {size} bytes, more than the {limit} that an item may have")
+                }
+            }),
+            Err(panic) => Err(format!("an item panicked while it was encoded: {}", panic_message(&*panic))),
         };
-        if full {
-            state.fill();
+        if open.builder.is_full() {
+            self.fill(&mut open);
         }
-        if std::mem::take(&mut state.starved) {
-            drop(state);
+        let result = result.map_err(|message| {
+            let _ = self.shared.end.set(StreamEnd::SourceFailed { message });
+            Stop::Failed
+        });
+        // The writer waits since before the item, or has begun to wait meanwhile and left word in the empty place.
+        let starved = std::mem::take(&mut open.starved);
+        let word = self.shared.open.swap(Some(open));
+        if starved || word.is_some_and(|word| word.starved) {
             self.shared.filled.notify_one();
         }
         result
     }
 
+    /// Puts the open batch to those that are full.
+    fn fill(&self, open: &mut Open) {
+        if let Some(batch) = open.close(self.shared.clock) {
+            let mut full = self.full();
+            full.push(batch);
+            let bytes: u64 = full.iter().map(|batch| batch.cost().bytes).sum();
+            if full.len() >= QUEUE || bytes >= QUEUE_BYTES {
+                self.shared.jammed.store(true, Ordering::Release);
+            }
+        }
+    }
+
     /// Says how the source ended. Only the first end counts.
     pub(super) fn end(&self, end: StreamEnd) {
-        self.lock().end.get_or_insert(end);
+        let _ = self.shared.end.set(end);
         self.shared.filled.notify_one();
     }
 
-    /// Takes all that has gathered.
+    /// Takes all that has gathered. Never waits for the source, which may be stopped in the middle of an item.
     pub(super) fn take(&self) -> Taken {
-        let mut state = self.lock();
-        let mut batches: Vec<_> = state.full.drain(..).collect();
-        state.full_bytes = 0;
-        batches.extend(state.close_batch());
-        if batches.is_empty() {
-            state.starved = state.end.is_none();
-            return state.end.clone().map_or(Taken::Nothing, Taken::End);
+        // Before the items: those of a source that has ended are all there.
+        let end = self.ended();
+        let mut batches = Vec::new();
+        let mut left = self.shared.open.take();
+        self.gather(left.as_deref_mut(), &mut batches);
+        if batches.is_empty() && end.is_none() {
+            // If the source is at an item, it finds this word when it is back.
+            left.get_or_insert_with(|| self.open()).starved = true;
         }
-        drop(state);
-        self.shared.room_blocking.notify_one();
-        self.shared.room.notify_one();
-        Taken::Batches(batches)
+        if let Some(left) = left {
+            // The source, which found the place empty, may have begun another.
+            let mut newer = self.shared.open.swap(Some(left));
+            if batches.is_empty() || newer.as_ref().is_some_and(|newer| !newer.builder.is_empty()) {
+                self.gather(newer.as_deref_mut(), &mut batches);
+            }
+        }
+        batches.sort_unstable_by_key(|batch| batch.header().first);
+        match end {
+            _ if !batches.is_empty() => Taken::Batches(batches),
+            Some(end) => Taken::End(end),
+            None => Taken::Nothing,
+        }
+    }
+
+    /// Adds the full batches and this one, which is out of its place: those that the source put away before it left this one there
+    /// are all to be found by now.
+    fn gather(&self, open: Option<&mut Open>, batches: &mut Vec<Batch>) {
+        let mut full = self.full();
+        batches.append(&mut full);
+        let jammed = self.shared.jammed.swap(false, Ordering::AcqRel);
+        drop(full);
+        if jammed {
+            self.shared.room.notify_one();
+        }
+        batches.extend(open.and_then(|open| open.close(self.shared.clock)));
+    }
+
+    /// An empty batch.
+    fn open(&self) -> Box<Open> {
+        Box::new(Open { builder: Builder::up_to(self.shared.item_size), first: 0, starved: false })
+    }
+
+    fn full(&self) -> MutexGuard<'_, Vec<Batch>> {
+        // Nothing under the lock panics.
+        self.shared.full.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until something may have come since the last [`take`](Self::take). Cancel safe.
@@ -209,9 +266,8 @@ impl Slot {
 
     /// Takes no more items: a blocking source stops at its next one, an async one at once.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.shared.closed.store(true, Ordering::Release);
         self.shared.over.cancel();
-        self.shared.room_blocking.notify_one();
         self.shared.room.notify_one();
     }
 
@@ -222,48 +278,45 @@ impl Slot {
 
     /// How the source ended, if it has.
     pub(super) fn ended(&self) -> Option<StreamEnd> {
-        self.lock().end.clone()
+        self.shared.end.get().cloned()
     }
 
     /// How many items were put in.
     pub(super) fn count(&self) -> u64 {
-        self.lock().count
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No user code runs under the lock, so nothing panics there.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.count.load(Ordering::Acquire)
     }
 }
 
-impl State {
-    fn has_no_room(&self) -> bool {
-        !self.closed && (self.full.len() >= QUEUE || self.full_bytes >= QUEUE_BYTES)
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("count", &self.count()).finish_non_exhaustive()
     }
+}
 
-    /// Puts the open batch to those that are full.
-    fn fill(&mut self) {
-        if let Some(batch) = self.close_batch() {
-            self.full_bytes += batch.cost().bytes;
-            self.full.push_back(batch);
-        }
-    }
-
-    /// The open batch, closed, if there are items in it.
-    fn close_batch(&mut self) -> Option<Batch> {
-        let open = self.open.as_mut().filter(|open| !open.is_empty())?;
-        let waiting = open.count();
-        Some(open.close(self.count - u64::from(waiting), self.clock.micros()))
+impl Open {
+    /// What has gathered, if anything has, as a batch.
+    fn close(&mut self, clock: Clock) -> Option<Batch> {
+        if self.builder.is_empty() { None } else { Some(self.builder.close(self.first, clock.micros())) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::wire::batch::Carries;
 
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn new() -> Slot {
+        Slot::new(Clock::default(), u64::MAX)
+    }
+
     fn put(slot: &Slot, byte: u8, length: usize) -> Result<(), Stop> {
-        slot.put_now(true, |out| {
+        slot.put(true, |out| {
             out.resize(out.len() + length, byte);
             Ok(())
         })
@@ -271,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_gathers_is_taken_at_once_and_numbered() {
-        let slot = Slot::default();
+        let slot = new();
         assert!(matches!(slot.take(), Taken::Nothing));
         for byte in 0..3 {
             put(&slot, byte, 30_000).unwrap();
@@ -287,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_full_slot_holds_the_source_until_it_is_emptied_or_closed() {
-        let slot = Slot::default();
+        let slot = new();
         let source = slot.clone();
         let thread = std::thread::spawn(move || {
             let mut count = 0;
@@ -305,7 +358,7 @@ mod tests {
         let mut taken = 0;
         while taken < 20 {
             if let Taken::Batches(batches) = slot.take() {
-                assert!(batches.len() <= QUEUE + 1);
+                assert!(batches.len() <= 2 * (QUEUE + 1));
                 taken += batches.len();
             }
         }
@@ -313,11 +366,89 @@ mod tests {
         assert!(thread.join().unwrap() <= taken + QUEUE + 1);
     }
 
+    /// Waits for what comes next, as a writer does.
+    fn next(slot: &Slot) -> Taken {
+        pollster::block_on(async {
+            loop {
+                match slot.take() {
+                    Taken::Nothing => tokio::time::timeout(PATIENCE, slot.filled()).await.expect("it is told in time"),
+                    taken => return taken,
+                }
+            }
+        })
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn every_item_is_taken_once_and_in_order_however_the_two_meet() {
+        const ITEMS: u64 = 200_000;
+        let slot = new();
+        let source = slot.clone();
+        let thread = std::thread::spawn(move || {
+            let mut random = fastrand::Rng::with_seed(7);
+            for number in 0..ITEMS {
+                // Some fill a batch, some need one of their own, and some come when the writer waits.
+                let length = if random.u32(..100) == 0 { random.usize(..100_000) } else { 0 };
+                if random.u32(..500) == 0 {
+                    std::thread::yield_now();
+                }
+                let put = |out: &mut Vec<u8>| {
+                    out.extend_from_slice(&number.to_be_bytes());
+                    out.resize(out.len() + length, 0);
+                    Ok(())
+                };
+                source.put_blocking(random.bool(), put).unwrap();
+            }
+            source.end(StreamEnd::Finished);
+        });
+        let runtime = tokio::runtime::Handle::current();
+        let taking = std::thread::spawn(move || {
+            let _runtime = runtime.enter();
+            let mut expected = 0;
+            while let Taken::Batches(batches) = next(&slot) {
+                for batch in batches {
+                    assert_eq!(batch.header().first, expected);
+                    let mut items = batch.items().unwrap();
+                    while let Some(item) = items.next_item().unwrap() {
+                        assert_eq!(item[..8], expected.to_be_bytes());
+                        expected += 1;
+                    }
+                }
+            }
+            expected
+        });
+        let taken = tokio::task::spawn_blocking(|| taking.join()).await.unwrap();
+        assert_eq!(taken.unwrap(), ITEMS);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn the_writer_does_not_wait_for_an_item_in_the_making_and_is_told_of_it() {
+        let slot = new();
+        put(&slot, 1, 1).unwrap();
+        let (source, (begun, begins), (go_on, wait)) = (slot.clone(), mpsc::channel(), mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            let encode = |out: &mut Vec<u8>| {
+                begun.send(()).unwrap();
+                wait.recv_timeout(PATIENCE).unwrap();
+                out.push(2);
+                Ok(())
+            };
+            source.put(true, encode).unwrap();
+        });
+        begins.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(slot.take(), Taken::Nothing), "the source has the open batch");
+        go_on.send(()).unwrap();
+        thread.join().unwrap();
+        assert!(slot.filled().now_or_never().is_some(), "the writer is told");
+        let Taken::Batches(batches) = slot.take() else { panic!("there are items") };
+        assert_eq!((batches.len(), batches[0].header().count), (1, 2));
+    }
+
     #[test]
     fn an_item_that_panics_takes_nothing_with_it() {
-        let slot = Slot::default();
+        let slot = new();
         put(&slot, 1, 1).unwrap();
-        let panicking = slot.put_now(true, |out| {
+        let panicking = slot.put(true, |out| {
             out.push(2);
             panic!("no")
         });
@@ -330,13 +461,13 @@ mod tests {
 
     #[test]
     fn items_that_depend_on_others_have_batches_of_their_own() {
-        let slot = Slot::default();
+        let slot = new();
         for (byte, starts) in [false, false, true, false, true, true].into_iter().enumerate() {
             let put = |out: &mut Vec<u8>| {
                 out.push(byte as u8);
                 Ok(())
             };
-            slot.put_now(starts, put).unwrap();
+            slot.put(starts, put).unwrap();
         }
         let Taken::Batches(batches) = slot.take() else { panic!("there are items") };
         let headers = batches.iter().map(|batch| *batch.header());
@@ -354,9 +485,9 @@ mod tests {
 
     #[test]
     fn an_item_that_cannot_be_sent_ends_the_stream_after_those_before_it() {
-        let slot = Slot::default();
+        let slot = new();
         put(&slot, 1, 1).unwrap();
-        assert_eq!(slot.put_now(true, |_| Err(EncodeError("no".into()))), Err(Stop::Failed));
+        assert_eq!(slot.put(true, |_| Err(EncodeError("no".into()))), Err(Stop::Failed));
         assert!(matches!(slot.take(), Taken::Batches(batches) if batches.len() == 1));
         assert!(matches!(slot.take(), Taken::End(StreamEnd::SourceFailed { .. })));
     }

@@ -15,6 +15,7 @@ use crate::{
     node::{
         context::Scope,
         invoke::panic_message,
+        runtime::run_blocking,
         stub::{BoxFuture, EncodeError},
     },
     wire::item_stream::StreamEnd,
@@ -159,7 +160,7 @@ where
                     let Some(item) = source.next().await else {
                         return Ok(());
                     };
-                    slot.put_now(starts(&item), |out| encode(&item, out))?;
+                    slot.put(starts(&item), |out| encode(&item, out))?;
                 }
             })
         })))
@@ -205,7 +206,7 @@ where
                     slot.room().await;
                     match source.next().await {
                         None => return Ok(()),
-                        Some(Ok(item)) => slot.put_now(starts(&item), |out| encode(&item, out))?,
+                        Some(Ok(item)) => slot.put(starts(&item), |out| encode(&item, out))?,
                         Some(Err(error)) => return fail(&slot, &error),
                     }
                 }
@@ -225,14 +226,15 @@ impl Feed {
     pub(super) fn start(self, slot: Slot, work: &Handle, scope: Option<Scope>) {
         match self.0 {
             Kind::Blocking(run) => {
-                work.spawn_blocking(move || {
+                let run = move || {
                     let run = || catch_unwind(AssertUnwindSafe(|| run(&slot)));
                     let ended = match scope {
                         Some(scope) => scope.enter_sync(run),
                         None => run(),
                     };
                     conclude(&slot, ended.map_err(|panic| panic_message(&*panic)));
-                });
+                };
+                run_blocking(work, run);
             }
             Kind::Async(run) => {
                 work.spawn(async move {

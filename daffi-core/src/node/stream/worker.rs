@@ -20,6 +20,7 @@ use crate::{
         context::Scope,
         invoke::panicked,
         registry::Registered,
+        runtime::run_blocking,
         span::{carry, carry_future},
         stub::{BoxFuture, Outcome, Reply},
     },
@@ -89,9 +90,11 @@ fn begin(
         Handler::Sync(handler) if inner.clock.may_be_paused() => work.spawn(carry_future(async move {
             run_all_in_turns(handler, &state, queue, &progress, &scope).await.unwrap_or_else(|end| end)
         })),
-        Handler::Sync(handler) => work.spawn_blocking(carry(move || {
-            scope.enter_sync(|| run_all_sync(handler, &state, queue, &progress)).unwrap_or_else(|end| end)
-        })),
+        Handler::Sync(handler) => {
+            let run =
+                move || scope.enter_sync(|| run_all_sync(handler, &state, queue, &progress)).unwrap_or_else(|end| end);
+            run_blocking(work, carry(run))
+        }
         Handler::Async(handler) => work.spawn(carry_future(async move {
             tokio::select! {
                 biased;
@@ -101,10 +104,11 @@ fn begin(
         })),
         Handler::TakeSync(handler) => {
             let (items, _) = Items::new(queue, progress.clone(), producer);
-            work.spawn_blocking(carry(move || {
+            let run = carry(move || {
                 let outcome = scope.enter_sync(|| catch_unwind(AssertUnwindSafe(|| handler(&state, items))));
                 returned(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))), &progress)
-            }))
+            });
+            run_blocking(work, run)
         }
         Handler::TakeAsync(handler) => {
             let (items, _) = Items::new(queue, progress.clone(), producer);

@@ -17,12 +17,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::hub::Producer;
 
-/// The rooms of all nodes. A node's streams outlive its connection, so its room is the same when it comes back.
+/// The rooms of all nodes. A node's streams outlive its connection, and its process for as long as their receivers have something to
+/// do: so its room is the same when it comes back, and that of another process of its name.
 #[derive(Debug)]
 pub(crate) struct Rooms {
     allowed: Option<u32>,
-    /// By a node's name and its instance.
-    places: Mutex<HashMap<(String, u64), Weak<Semaphore>>>,
+    /// By a node's name.
+    places: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// Where a node's streams have their places.
@@ -44,7 +45,7 @@ impl Rooms {
         // Single insertions and removals: a panic leaves the map whole.
         let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, places| places.strong_count() > 0);
-        let known = all.entry((producer.name.clone(), producer.link.instance)).or_default();
+        let known = all.entry(producer.name.clone()).or_default();
         let places = known.upgrade().unwrap_or_else(|| Arc::new(Semaphore::new(allowed as usize)));
         *known = Arc::downgrade(&places);
         Some(Room { places, allowed })
@@ -106,17 +107,18 @@ mod tests {
         // Its connection breaks, and its streams go on.
         drop(first);
         let back = of("a", 7);
-        assert_eq!(back.enter().err(), Some(limit));
+        assert_eq!(back.enter().err(), Some(limit.clone()));
+        assert_eq!(of("a", 8).enter().err(), Some(limit), "another process of its name has no more");
         drop(one);
         assert!(back.enter().is_ok());
-        assert!(of("a", 8).enter().is_ok() && of("b", 7).enter().is_ok(), "others have rooms of their own");
+        assert!(of("b", 7).enter().is_ok(), "others have rooms of their own");
     }
 
     #[tokio::test]
     async fn nothing_is_kept_of_who_is_gone() {
         let rooms = Rooms::new(Some(1));
-        for instance in 1..100 {
-            drop(rooms.of(&producer("a", instance)).unwrap().enter().unwrap());
+        for name in ["a", "b", "c"] {
+            drop(rooms.of(&producer(name, 7)).unwrap().enter().unwrap());
         }
         assert_eq!(rooms.places.lock().unwrap().len(), 1);
         assert!(Rooms::new(None).of(&producer("a", 1)).is_none());

@@ -16,7 +16,7 @@ mod serve;
 mod state;
 mod told;
 
-use std::{future, sync::Arc, time::Duration};
+use std::{collections::HashSet, future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use daffi_core::{
@@ -28,13 +28,14 @@ use daffi_core::{
         failure::Failure,
         item_stream::{Resumed, StreamRequest},
         limits::{MAX_TARGETS, RESUME},
+        name,
     },
 };
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub(crate) use self::room::Rooms;
 use self::{entrance::Entrance, room::Room, state::Fanout, told::Told};
-use crate::hub::{Hop, Hops, Hub, Producer};
+use crate::hub::{Handed, Hop, Hops, Hub, Producer};
 
 /// Accepts a node's item streams until its connection is gone. Each runs in a task of its own, which outlives the connection.
 pub(crate) async fn accept(connection: &Connection, producer: &Producer, hub: &Arc<Hub>) -> LinkError {
@@ -75,9 +76,10 @@ async fn begin(
     let mut hop = Hop { producer, resumed: request.resumed.clone(), send, source, first };
     if let (Some(key), true) = (&key, request.resumed.is_some()) {
         hop = match hub.streams().hand_over(key, hop) {
-            None => return Ok(()),
+            Handed::Taken => return Ok(()),
+            Handed::TooLate(hop) => return room::refuse(hop.send, &request, &Failure::NodeLost).await,
             // It began with a controller that is no more.
-            Some(hop) => hop,
+            Handed::Unknown(hop) => hop,
         };
     }
     // A stream that answers a call belongs to the call.
@@ -105,10 +107,15 @@ fn check(request: &StreamRequest) -> Result<(), Malformed> {
     if request.targets.len() > MAX_TARGETS {
         return Err(Malformed("too many targets"));
     }
+    let targets: HashSet<_> = request.targets.iter().collect();
+    if targets.len() < request.targets.len() {
+        return Err(Malformed("a target that is named twice"));
+    }
     if request.answers.is_some() && (request.targets.len() != 1 || request.live || request.stream.is_some()) {
         return Err(Malformed("an answer to several nodes, or one that outlives its call"));
     }
-    let Some(Resumed { receivers, named, .. }) = &request.resumed else { return Ok(()) };
+    let Some(Resumed { receivers, named, from, .. }) = &request.resumed else { return Ok(()) };
+    from.position.check()?;
     if request.stream.is_none() || !request.targets.is_empty() || receivers.len() > MAX_TARGETS {
         return Err(Malformed("a stream that goes on where it cannot"));
     }
@@ -116,6 +123,9 @@ fn check(request: &StreamRequest) -> Result<(), Malformed> {
         || receivers.last().is_some_and(|last| last.receiver >= *named)
     {
         return Err(Malformed("receivers that are not numbered one by one"));
+    }
+    if receivers.iter().any(|awaited| name::check(&awaited.node).is_err()) {
+        return Err(Malformed("a receiver whose node has no name"));
     }
     Ok(())
 }
@@ -156,7 +166,7 @@ async fn serve(
             }
             Left::Broken(_) => None,
         };
-        match next {
+        match next.or_else(|| hops.give_up()) {
             Some(next) => hop = next,
             None => break,
         }
@@ -270,8 +280,10 @@ async fn evict_stalled(fanout: &Fanout, stall: Option<Duration>) -> std::convert
     let Some(stall) = stall else {
         return future::pending().await;
     };
+    // Those who are away are not waited for longer than that, however long others may take.
+    let every = stall.min(RESUME) / 4;
     loop {
-        tokio::time::sleep(stall / 4).await;
+        tokio::time::sleep(every).await;
         for receiver in fanout.evict(stall) {
             tracing::warn!(
                 receiver,

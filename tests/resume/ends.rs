@@ -29,6 +29,23 @@ async fn a_receiver_that_does_not_come_back_leaves_after_its_stall_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_does_not_come_back_is_not_waited_for_as_long_as_others_may_take() {
+    let net = Network::new();
+    let (_a, a) = receiver(&net, "a", ms(1)).await;
+    let producer = producer(&net, &["a"]).await;
+    let lost = async {
+        a.has(100).await;
+        net.link("a").partition();
+        Instant::now()
+    };
+    let hour = ms(3_600_000);
+    let call = remote::take(stream::iter(0..80_000)).on(&producer).stall_after(hour);
+    let (report, lost_at) = tokio::join!(call.into_future(), lost);
+    assert_eq!(report.unwrap().receiver("a").unwrap().result, Err(CallError::NodeLost { node: "a".into() }));
+    assert!(lost_at.elapsed() <= limits::IDLE + limits::RESUME + ms(3_000), "{:?}", lost_at.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_leaves_is_not_waited_for() {
     let net = Network::new();
     let (_a, a) = receiver(&net, "a", ms(1)).await;

@@ -121,6 +121,8 @@ impl Entrance {
         let number = self.named;
         self.named = number.checked_add(1).ok_or(Malformed("too many receivers"))?;
         match self.find(node) {
+            // Each of its places would have a queue.
+            Ok(_) if late && self.fanout.is_received_by(node) => self.fanout.refuse(number, Failure::NodeLost),
             Ok(found) => {
                 let keep = self.keep(found.lossless);
                 let place = self.fanout.enter(number, node, keep, late)?;

@@ -80,7 +80,7 @@ pub(super) struct Place {
     pub(super) over: Arc<Over>,
 }
 
-/// The stream has gone on without a receiver that has to have all of it.
+/// A receiver cannot have what it has to have: the stream has gone on without it, or never comes to where it says that it stands.
 #[derive(Debug)]
 pub(super) struct LeftBehind;
 
@@ -180,6 +180,13 @@ impl Receiver {
     /// It goes on from where it stands.
     pub(super) fn come_back(&mut self, standing: &Standing) -> Result<(), Malformed> {
         let Standing { first, position, missed, received, granted } = *standing;
+        position.check()?;
+        if missed > position.item || first.is_some_and(|first| first > position.item) {
+            return Err(Malformed("a receiver that missed more than came"));
+        }
+        if first.is_none() && received != Credit::default() {
+            return Err(Malformed("a receiver to which something came before its first item"));
+        }
         let most = received.plus(WINDOW);
         if granted.items > most.items || granted.bytes > most.bytes {
             return Err(Malformed("a receiver that finished more than came"));
@@ -197,10 +204,19 @@ impl Receiver {
     }
 
     /// The stream is at this place: if this is where it joins, it is there.
-    pub(super) fn reach(&mut self, at: Mark) {
-        if self.presence == Presence::Joining && self.passed == at.position {
-            (self.presence, self.before) = (Presence::Here, Some(at.credit.minus(self.sent)));
+    pub(super) fn reach(&mut self, at: Mark) -> Result<(), LeftBehind> {
+        if self.presence != Presence::Joining {
+            return Ok(());
         }
+        if self.passed != at.position {
+            return if at.position.is_behind_end() && self.passed > at.position { Err(LeftBehind) } else { Ok(()) };
+        }
+        if self.sent.items > at.credit.items || self.sent.bytes > at.credit.bytes {
+            // More came to it than there was.
+            return Err(LeftBehind);
+        }
+        (self.presence, self.before) = (Presence::Here, Some(at.credit.minus(self.sent)));
+        Ok(())
     }
 
     /// Moves what may be sent to `pieces`, and says what comes after it.

@@ -19,10 +19,13 @@ use daffi_core::wire::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use super::receiver::{Place, Presence, Receiver};
+use super::receiver::{LeftBehind, Place, Presence, Receiver};
 
 /// What a receiver grants from the start.
 pub(super) const WINDOW: Credit = Credit { items: limits::STREAM_WINDOW_ITEMS, bytes: limits::STREAM_WINDOW_BYTES };
+
+/// How many bytes of answers may wait for a producer that names more receivers.
+const UNHEARD: usize = 16 << 20;
 
 /// The state of one stream.
 pub(super) struct Fanout {
@@ -46,6 +49,8 @@ pub(super) struct State {
     pub(super) ask_due: bool,
     /// Ends that the producer has not been told of yet.
     pub(super) ended: Vec<ReceiverEnd>,
+    /// How many bytes these have that receivers answered with.
+    pub(super) unheard: usize,
     /// Items went that the producer has not been told of yet.
     pub(super) dropped: bool,
     /// The stream takes in newcomers and lasts as long as its source: nothing is to come of one whose end is here.
@@ -79,6 +84,7 @@ impl Fanout {
             asked: None,
             ask_due: false,
             ended: Vec::new(),
+            unheard: 0,
             dropped: false,
             live: request.live,
             latest: None,
@@ -94,7 +100,8 @@ impl Fanout {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if there are too many, if it is there already, or if the producer made that batch wrongly.
+    /// [`Malformed`] if there are too many, if it is there already, if the producer made that batch wrongly, or if it does not read
+    /// what it is told of the others.
     pub(super) fn enter(
         &self,
         number: ReceiverId,
@@ -103,6 +110,7 @@ impl Fanout {
         late: bool,
     ) -> Result<Place, Malformed> {
         let mut state = self.lock();
+        state.check_unheard()?;
         let mut receiver = Receiver::new(number, keep);
         receiver.node = Some(node);
         if late {
@@ -122,6 +130,11 @@ impl Fanout {
         self.lock().insert(receiver)
     }
 
+    /// Whether this node is a receiver now.
+    pub(super) fn is_received_by(&self, node: NodeId) -> bool {
+        self.lock().receivers.iter().any(|receiver| receiver.node == Some(node))
+    }
+
     /// Whether a receiver of this number takes part, or has ended and the producer is about to be told.
     pub(super) fn has(&self, number: ReceiverId) -> bool {
         let state = self.lock();
@@ -135,9 +148,7 @@ impl Fanout {
     /// [`Malformed`] if the producer, who is to be told, reads nothing and goes on.
     pub(super) fn refuse(&self, receiver: ReceiverId, failure: Failure) -> Result<(), Malformed> {
         let mut state = self.lock();
-        if state.ended.len() >= 2 * MAX_TARGETS {
-            return Err(Malformed("too many newcomers"));
-        }
+        state.check_unheard()?;
         let first = state.at.position.item;
         let failure = Some(failure);
         state.ended.push(ReceiverEnd { receiver, delivered: 0, first, dropped: 0, value: None, failure });
@@ -164,20 +175,18 @@ impl Fanout {
             state.latest = Some(batch.clone());
         }
         let State { receivers, at, dropped, .. } = &mut *state;
-        let (mut lost, mut has_dropped) = (Vec::new(), false);
+        let (mut behind, mut has_dropped) = (Vec::new(), false);
         for receiver in receivers {
             match receiver.offer(batch, start.position, at.position) {
                 Ok(went) => has_dropped |= went,
-                Err(_) => lost.push(receiver.number),
+                Err(LeftBehind) => behind.push(receiver.number),
             }
         }
         // At the end the rest is up to the receivers, and without them there is nobody who would tell the producer.
         if (has_dropped && !std::mem::replace(dropped, true)) || (header.is_end() && state.receivers.is_empty()) {
             self.news.notify_one();
         }
-        self.settle(&mut state);
-        drop(state);
-        lost.into_iter().for_each(|number| self.fail(number, Failure::NodeLost));
+        self.settle(state, behind);
         Ok(())
     }
 
@@ -201,6 +210,7 @@ impl Fanout {
     ///
     /// [`Malformed`] if it was not asked, or has given out more credit since.
     pub(super) fn go_on(&self, mark: Mark) -> Result<(), Malformed> {
+        mark.position.check()?;
         let mut state = self.lock();
         let asked = state.asked.take().ok_or(Malformed("a mark that nobody asked for"))?;
         let most = mark.credit.plus(WINDOW);
@@ -212,10 +222,8 @@ impl Fanout {
         let is_lost = |receiver: &&Receiver| {
             receiver.presence == Presence::Joining && (asked..mark.position).contains(&receiver.passed)
         };
-        let lost: Vec<_> = state.receivers.iter().filter(is_lost).map(|receiver| receiver.number).collect();
-        self.settle(&mut state);
-        drop(state);
-        lost.into_iter().for_each(|number| self.fail(number, Failure::NodeLost));
+        let behind = state.receivers.iter().filter(is_lost).map(|receiver| receiver.number).collect();
+        self.settle(state, behind);
         Ok(())
     }
 
@@ -273,7 +281,7 @@ impl Fanout {
         }
         state.receivers.insert(index, receiver);
         returned?;
-        self.settle(&mut state);
+        self.settle(state, Vec::new());
         Ok(())
     }
 
@@ -326,9 +334,12 @@ impl Fanout {
         let receiver = state.receivers.remove(index);
         receiver.over.token.cancel();
         receiver.filled.notify_one();
-        state.ended.push(change(receiver.end()));
+        let end = change(receiver.end());
+        let error = end.failure.as_ref().map_or(0, |failure| failure.encode().len());
+        state.unheard += end.value.as_ref().map_or(0, Vec::len) + error;
+        state.ended.push(end);
         self.news.notify_one();
-        self.settle(&mut state);
+        self.settle(state, Vec::new());
     }
 
     /// Takes receivers off the stream that have something to do and have finished nothing for so long, or are away for so long; who
@@ -370,10 +381,13 @@ impl Fanout {
         }
     }
 
-    /// Where somebody joined, or the stream moved.
-    fn settle(&self, state: &mut State) {
+    /// Where somebody joined, or the stream moved. Those who are left behind are off.
+    fn settle(&self, mut state: MutexGuard<'_, State>, mut behind: Vec<ReceiverId>) {
+        let at = state.at;
         for receiver in &mut state.receivers {
-            receiver.reach(state.at);
+            if receiver.reach(at).is_err() {
+                behind.push(receiver.number);
+            }
         }
         if state.asked.is_none()
             && let Some(joining) = state.joining().filter(|joining| *joining < state.at.position)
@@ -381,7 +395,9 @@ impl Fanout {
             (state.asked, state.ask_due) = (Some(joining), true);
             self.news.notify_one();
         }
-        self.regrant(state);
+        self.regrant(&mut state);
+        drop(state);
+        behind.into_iter().for_each(|number| self.fail(number, Failure::NodeLost));
     }
 
     /// The producer may send what all receivers allow that have to have all items; if there are none, as much as is new to them.
@@ -391,14 +407,15 @@ impl Fanout {
         if lossless().any(|receiver| receiver.is_unknown(at)) {
             return;
         }
+        // What honest receivers grant is never more.
+        let most = state.at.credit.plus(WINDOW);
         let granted = match lossless().filter_map(|receiver| receiver.allows(at)).reduce(Credit::min) {
-            Some(granted) => granted,
+            Some(granted) => granted.min(most),
             None => {
-                let granted = state.at.credit.plus(WINDOW);
                 // As a receiver would: once half of it is new.
-                let is_new = granted.items.saturating_sub(state.granted.items) >= WINDOW.items / 2
-                    || granted.bytes.saturating_sub(state.granted.bytes) >= WINDOW.bytes / 2;
-                if is_new { granted } else { state.granted }
+                let is_new = most.items.saturating_sub(state.granted.items) >= WINDOW.items / 2
+                    || most.bytes.saturating_sub(state.granted.bytes) >= WINDOW.bytes / 2;
+                if is_new { most } else { state.granted }
             }
         };
         let granted = state.granted.max(granted);
@@ -497,6 +514,18 @@ impl State {
         if header.carries == Carries::Fragment && !self.takes_fragments {
             return Err(Malformed("a fragment where batches may have to go"));
         }
+        // It takes room of its own in each queue, whatever it weighs.
+        if header.carries == Carries::Fragment && body < FRAGMENT as u64 / 2 {
+            return Err(Malformed("a fragment of next to nothing"));
+        }
+        Ok(())
+    }
+
+    /// Looks whether the producer, who names more receivers, reads what became of others.
+    const fn check_unheard(&self) -> Result<(), Malformed> {
+        if self.ended.len() >= 2 * MAX_TARGETS || self.unheard >= UNHEARD {
+            return Err(Malformed("newcomers, where the ends of others are not read"));
+        }
         Ok(())
     }
 
@@ -507,5 +536,141 @@ impl State {
 
     fn index(&self, number: ReceiverId) -> Option<usize> {
         self.receivers.binary_search_by_key(&number, |receiver| receiver.number).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daffi_core::wire::{
+        batch::{Builder, Cutter},
+        varint,
+    };
+
+    use super::*;
+
+    fn request() -> StreamRequest {
+        StreamRequest {
+            callback: 1,
+            targets: vec![2],
+            stall_millis: 1_000,
+            trace: None,
+            answers: None,
+            keep: None,
+            live: false,
+            stream: Some(5),
+            resumed: None,
+        }
+    }
+
+    /// A stream to one receiver that has to have all.
+    fn fanout() -> Fanout {
+        let fanout = Fanout::new(&request(), u64::MAX);
+        fanout.enter(0, 2, None, false).unwrap();
+        fanout
+    }
+
+    /// A batch of one small item.
+    fn item(number: u64) -> Batch {
+        let mut builder = Builder::default();
+        builder
+            .push(|out| -> Result<(), ()> {
+                out.push(7);
+                Ok(())
+            })
+            .unwrap();
+        builder.close(number, 0)
+    }
+
+    /// A fragment of the first item, as it comes over the wire.
+    fn fragment(body: usize) -> Batch {
+        let mut bytes = Vec::new();
+        [body as u64, 0, 0].iter().for_each(|number| varint::put(*number, &mut bytes));
+        bytes.push(Carries::Fragment as u8);
+        varint::put(0, &mut bytes);
+        bytes.resize(bytes.len() + body, 7);
+        let mut cutter = Cutter::default();
+        cutter.push(bytes.into());
+        cutter.next_batch().unwrap().unwrap()
+    }
+
+    fn standing(item: u64, received: Credit) -> Standing {
+        let position = Position::before(item);
+        Standing { first: Some(0), position, missed: 0, received, granted: received.plus(WINDOW) }
+    }
+
+    fn ends(fanout: &Fanout) -> Vec<Option<Failure>> {
+        fanout.lock().ended.iter().map(|end| end.failure.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_receiver_cannot_have_had_more_than_there_was() {
+        let fanout = fanout();
+        (0..3).for_each(|number| fanout.push(&item(number)).unwrap());
+        let came = fanout.lock().at.credit;
+        fanout.away(0);
+        fanout.back(0, &standing(3, came.plus(Credit { items: 1, bytes: 0 }))).unwrap();
+        assert_eq!(ends(&fanout), [Some(Failure::NodeLost)]);
+        assert_eq!(fanout.lock().granted, came.plus(WINDOW), "its word is worth nothing to the producer");
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_is_where_it_says_goes_on() {
+        let fanout = fanout();
+        (0..3).for_each(|number| fanout.push(&item(number)).unwrap());
+        let came = fanout.lock().at.credit;
+        fanout.away(0);
+        fanout.back(0, &standing(3, came)).unwrap();
+        assert_eq!(ends(&fanout), []);
+        assert_eq!(fanout.lock().granted, came.plus(WINDOW));
+    }
+
+    #[tokio::test]
+    async fn a_receiver_beyond_the_end_is_not_waited_for() {
+        let fanout = fanout();
+        fanout.push(&item(0)).unwrap();
+        fanout.away(0);
+        fanout.back(0, &standing(9, Credit::default())).unwrap();
+        assert_eq!(ends(&fanout), [], "the stream may come to it");
+        fanout.push(&Batch::end(&StreamEnd::Finished, 1, 0)).unwrap();
+        assert_eq!(ends(&fanout), [Some(Failure::NodeLost)]);
+    }
+
+    #[tokio::test]
+    async fn what_a_receiver_says_of_itself_makes_sense() {
+        let nothing = Credit::default();
+        let before_the_first = Standing { first: None, ..standing(0, WINDOW) };
+        let missed = Standing { missed: 4, ..standing(3, nothing) };
+        for wrong in [standing(varint::MAX + 1, nothing), before_the_first, missed] {
+            let fanout = fanout();
+            fanout.away(0);
+            assert!(fanout.back(0, &wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn fragments_weigh_what_they_take() {
+        assert!(fanout().push(&fragment(0)).is_err());
+        fanout().push(&fragment(FRAGMENT)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_producer_that_hears_nothing_names_nobody() {
+        let fanout = fanout();
+        let value = Some(vec![0; limits::MAX_ANSWER]);
+        let end = |number| ReceiverEnd {
+            receiver: number,
+            delivered: 0,
+            first: 0,
+            dropped: 0,
+            value: value.clone(),
+            failure: None,
+        };
+        fanout.answered(0, end(0));
+        let mut number = 1;
+        while fanout.enter(number, 2, None, true).is_ok() {
+            fanout.answered(number, end(number));
+            number += 1;
+        }
+        assert_eq!(number as usize, UNHEARD / limits::MAX_ANSWER);
     }
 }

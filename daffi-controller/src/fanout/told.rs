@@ -54,6 +54,7 @@ impl Told {
                 }
             }
         }
+        state.unheard = 0;
         for end in state.ended.drain(..) {
             let before = bytes.len();
             Answer::Ended(end.clone()).put(bytes);

@@ -18,7 +18,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallId, CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, message, position::Position,
+    CallId, CallbackId, Malformed, NodeId, credit::Credit, failure::Failure, limits, message, position::Position,
     trace::TraceContext, varint,
 };
 
@@ -294,7 +294,14 @@ impl Answer {
                 (Some(items), Some(bytes)) => Some(Self::Grant(Credit { items, bytes })),
                 _ => None,
             },
-            ENDED => message::take(&mut rest)?.map(Self::Ended),
+            ENDED => {
+                let end = message::take(&mut rest)?.map(Self::Ended);
+                // It may have to wait for a producer, beside those of many others.
+                if end.is_some() && input.len() - rest.len() > limits::MAX_ANSWER + limits::MAX_HEAD {
+                    return Err(Malformed("an answer above the limit"));
+                }
+                end
+            }
             PACE => match (varint::take(&mut rest), varint::take(&mut rest), varint::take(&mut rest)) {
                 (Some(items), Some(bytes), Some(held_micros)) => {
                     Some(Self::Pace { grant: Credit { items, bytes }, held_micros })

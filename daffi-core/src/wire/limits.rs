@@ -28,6 +28,9 @@ pub const BATCH: usize = 64 << 10;
 /// of a stream: less would not be on its way at a time.
 pub const FRAGMENT: usize = 1 << 20;
 
+/// The largest value or failure that is passed on, in bytes; it travels in a message that has a limit.
+pub const MAX_ANSWER: usize = 256 << 10;
+
 /// The most nodes that one broadcast or stream can go to; their ids must fit [`MAX_HEAD`].
 pub const MAX_TARGETS: usize = 8 << 10;
 

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::{Carries, Header};
+use super::{
+    Malformed,
+    batch::{Carries, Header},
+    varint,
+};
 
 /// A place in a stream: what was before it, by the numbers of the items. Those who pass a stream on may cut its batches, so bytes
 /// would say different things to them; the fragments of a large batch are the same for all.
@@ -31,6 +35,15 @@ impl Position {
             Carries::End => Self { item: header.first, bytes: Self::ENDED },
             Carries::Newcomers | Carries::Mark => self,
         }
+    }
+
+    /// Looks at what a peer has told.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if no item can have such a number.
+    pub const fn check(self) -> Result<(), Malformed> {
+        if self.item > varint::MAX { Err(Malformed("a place that no stream comes to")) } else { Ok(()) }
     }
 
     /// Whether the stream's end is before it.

@@ -15,11 +15,9 @@ use crate::{
         batch::{Assembler, Batch, Carries, Cutter},
         failure::Failure,
         item_stream::{Answer, ReceiverEnd},
+        limits,
     },
 };
-
-/// The largest value or failure that is passed on, in bytes; it travels in a message that has a limit.
-const MAX_ANSWER: usize = 256 << 10;
 
 /// Cuts what comes into batches and queues them. Ends with the stream's end, or with what broke it, or when nobody takes from
 /// the queue any more. What a large batch has in the assembler is counted as received.
@@ -133,11 +131,11 @@ pub(super) async fn answer_end(
     delivered: u64,
     result: Result<Option<Bytes>, Failure>,
 ) -> Result<(), LinkError> {
-    let too_large = |size: usize| Failure::TooLarge { size: size as u64, limit: MAX_ANSWER as u64 };
+    let too_large = |size: usize| Failure::TooLarge { size: size as u64, limit: limits::MAX_ANSWER as u64 };
     let (value, failure) = match result {
-        Ok(Some(value)) if value.len() > MAX_ANSWER => (None, Some(too_large(value.len()))),
+        Ok(Some(value)) if value.len() > limits::MAX_ANSWER => (None, Some(too_large(value.len()))),
         Ok(value) => (value.map(Vec::from), None),
-        Err(Failure::App { error }) if error.len() > MAX_ANSWER => (None, Some(too_large(error.len()))),
+        Err(Failure::App { error }) if error.len() > limits::MAX_ANSWER => (None, Some(too_large(error.len()))),
         Err(failure) => (None, Some(failure)),
     };
     answers.send(&Answer::Ended(ReceiverEnd { receiver: 0, delivered, first: 0, dropped: 0, value, failure })).await?;

@@ -17,18 +17,19 @@ use tokio::sync::mpsc;
 
 use super::NodeLink;
 
-/// The node that sends a stream, over one connection.
+/// The node that sends a stream, as it was when it last joined. No connection of it: the stream may outlive that.
 #[derive(Debug, Clone)]
 pub(crate) struct Producer {
     pub(crate) node: NodeId,
     pub(crate) name: String,
-    pub(crate) link: NodeLink,
 }
 
 /// A stream's way from its producer over one connection.
 #[derive(Debug)]
 pub(crate) struct Hop {
     pub(crate) producer: Producer,
+    /// The connection.
+    pub(crate) link: NodeLink,
     /// How far it is, if it has begun before.
     pub(crate) resumed: Option<Resumed>,
     pub(crate) send: SendStream,
@@ -73,7 +74,7 @@ impl Streams {
 
     /// Hands a further way to the stream that it belongs to; gives it back if there is none such.
     pub(crate) fn hand_over(&self, key: &Key, hop: Hop) -> Option<Hop> {
-        match self.lock().get(key).filter(|entry| entry.instance == hop.producer.link.instance) {
+        match self.lock().get(key).filter(|entry| entry.instance == hop.link.instance) {
             Some(entry) => entry.hops.send(hop).err().map(|unsent| unsent.0),
             None => Some(hop),
         }

@@ -2,6 +2,8 @@
 
 #[path = "resume/ends.rs"]
 mod ends;
+#[path = "resume/hops.rs"]
+mod hops;
 #[path = "resume/lossless.rs"]
 mod lossless;
 #[path = "resume/lossy.rs"]

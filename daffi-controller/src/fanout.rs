@@ -21,7 +21,7 @@ use std::{collections::HashSet, future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use daffi_core::{
     link::{LinkError, Reader, Throttle},
-    transport::{CloseCode, Connection, ConnectionLost, Priority, RecvStream, SendStream, StreamLost},
+    transport::{CloseCode, ConnectionLost, Priority, RecvStream, SendStream, StreamLost},
     wire::{
         Malformed, NodeId,
         batch::{Batch, Carries, Cutter},
@@ -35,69 +35,93 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 pub(crate) use self::room::Rooms;
 use self::{entrance::Entrance, room::Room, state::Fanout, told::Told};
-use crate::hub::{Handed, Hop, Hops, Hub, Producer};
+use crate::hub::{Handed, Hop, Hops, Hub, Key, NodeLink, Producer};
 
 /// Accepts a node's item streams until its connection is gone. Each runs in a task of its own, which outlives the connection.
-pub(crate) async fn accept(connection: &Connection, producer: &Producer, hub: &Arc<Hub>) -> LinkError {
-    let room = hub.rooms.of(producer);
+pub(crate) async fn accept(producer: &Producer, link: &NodeLink, hub: &Arc<Hub>) -> LinkError {
+    let room = hub.rooms.of(link);
     loop {
-        let (send, receive) = match connection.accept_bi().await {
+        let (send, receive) = match link.connection.accept_bi().await {
             Ok(streams) => streams,
             Err(lost) => return lost.into(),
         };
         // Answers: small, and the producer waits for them.
         send.set_priority(Priority::Control);
-        let (producer, hub, room) = (producer.clone(), hub.clone(), room.clone());
+        let (producer, link, hub, room) = (producer.clone(), link.clone(), hub.clone(), room.clone());
         tokio::spawn(async move {
-            let connection = producer.link.connection.clone();
-            let node = producer.node;
-            if let Err(LinkError::Malformed(malformed)) = begin(producer, &hub, room.as_ref(), send, receive).await {
-                tracing::warn!(node, %malformed, "a stream makes no sense");
-                connection.close(CloseCode::Malformed, malformed.0);
+            match arrive(producer, &link, &hub, send, receive).await {
+                Ok(Some((request, hop))) => {
+                    // The stream keeps the connection that it goes over, and no other.
+                    drop(link);
+                    begin(request, hop, &hub, room.as_ref()).await;
+                }
+                Err(LinkError::Malformed(malformed)) => dismiss(&link, malformed),
+                Ok(None) | Err(LinkError::Lost(_)) => {}
             }
         });
     }
 }
 
-/// Begins a stream, or goes on with one.
-async fn begin(
+/// Closes the connection over which a producer said what makes no sense.
+fn dismiss(link: &NodeLink, malformed: Malformed) {
+    tracing::warn!(node = &*link.name, %malformed, "a stream makes no sense");
+    link.connection.close(CloseCode::Malformed, malformed.0);
+}
+
+/// Reads what a stream is, and hands it over if it goes on with one that is known; gives it back if it begins here.
+async fn arrive(
     producer: Producer,
-    hub: &Arc<Hub>,
-    room: Option<&Room>,
+    link: &NodeLink,
+    hub: &Hub,
     send: SendStream,
     receive: RecvStream,
-) -> Result<(), LinkError> {
+) -> Result<Option<(StreamRequest, Hop)>, LinkError> {
     let mut reader = Reader::new(receive);
-    reader.set_throttle(producer.link.throttle.clone());
+    reader.set_throttle(link.throttle.clone());
     let request: StreamRequest = reader.item_stream_header().await?;
     check(&request)?;
     let (source, first) = reader.into_parts();
-    let key = request.stream.map(|stream| (producer.name.clone(), stream));
-    let mut hop = Hop { producer, resumed: request.resumed.clone(), send, source, first };
-    if let (Some(key), true) = (&key, request.resumed.is_some()) {
-        hop = match hub.streams().hand_over(key, hop) {
-            Handed::Taken => return Ok(()),
-            Handed::TooLate(hop) => return room::refuse(hop.send, &request, &Failure::NodeLost).await,
-            // It began with a controller that is no more.
-            Handed::Unknown(hop) => hop,
-        };
+    let hop = Hop { producer, link: link.clone(), resumed: request.resumed.clone(), send, source, first };
+    let Some(key) = key(&request, &hop.producer).filter(|_| request.resumed.is_some()) else {
+        return Ok(Some((request, hop)));
+    };
+    match hub.streams().hand_over(&key, hop) {
+        Handed::Taken => Ok(None),
+        Handed::TooLate(hop) => {
+            room::refuse(hop.send, &request, &Failure::NodeLost).await?;
+            Ok(None)
+        }
+        // It began with a controller that is no more.
+        Handed::Unknown(hop) => Ok(Some((request, hop))),
     }
+}
+
+/// By what a stream is known that outlives its connection.
+fn key(request: &StreamRequest, producer: &Producer) -> Option<Key> {
+    request.stream.map(|stream| (producer.name.clone(), stream))
+}
+
+/// Begins a stream, and serves it until nothing more can come of it.
+async fn begin(request: StreamRequest, hop: Hop, hub: &Arc<Hub>, room: Option<&Room>) {
     // A stream that answers a call belongs to the call.
     let place = match room.filter(|_| request.answers.is_none()).map(Room::enter).transpose() {
         Ok(place) => place,
-        Err(failure) => return room::refuse(hop.send, &request, &failure).await,
+        // If it does not hear of it, its connection is gone.
+        Err(failure) => return drop(room::refuse(hop.send, &request, &failure).await),
     };
     let _counted = hub.stream_begins();
     // From before the receivers are let in: of no change between is nobody told.
     let changes = hub.rule_changes();
     let fanout = Arc::new(Fanout::new(&request, hub.limits.item_size));
-    let hops = hub.streams().expect(key, hop.producer.link.instance);
+    let hops = hub.streams().expect(key(&request, &hop.producer), hop.link.instance);
     let mut entrance = Entrance::new(hub.clone(), fanout.clone(), request, &hop.producer);
-    entrance.open()?;
+    if let Err(malformed) = entrance.open() {
+        return dismiss(&hop.link, malformed);
+    }
     // Whoever takes the results of a call may pause as long as it pleases.
     let (stall, forbids) = (entrance.stall(), entrance.forbids());
     tokio::select! {
-        over = serve(&mut entrance, place, hop, hops) => over,
+        () = serve(&mut entrance, place, hop, hops) => {}
         never = evict_stalled(&fanout, stall) => match never {},
         never = evict_forbidden(&fanout, changes, forbids) => match never {},
     }
@@ -140,31 +164,22 @@ enum Left {
     Moved(Box<Hop>),
 }
 
-/// Serves a stream until nothing more can come of it.
-async fn serve(
-    entrance: &mut Entrance,
-    mut place: Option<OwnedSemaphorePermit>,
-    mut hop: Hop,
-    mut hops: Hops,
-) -> Result<(), LinkError> {
+/// Serves a stream until nothing more can come of it, over one connection after the other.
+async fn serve(entrance: &mut Entrance, mut place: Option<OwnedSemaphorePermit>, mut hop: Hop, mut hops: Hops) {
     let fanout = entrance.fanout().clone();
     let patience = entrance.stall().unwrap_or_default().min(RESUME);
     let mut told = Told::default();
     loop {
-        if let Some(resumed) = &hop.resumed {
-            let again = told.begin_anew(|number| resumed.misses(number));
-            entrance.reopen(&hop.producer, resumed, &again)?;
-            fanout.producer_is_back(again);
-        }
-        let link = hop.producer.link.clone();
-        let next = match serve_hop(entrance, &mut place, hop, &mut told, &mut hops).await? {
-            Left::Over => return Ok(()),
-            Left::Moved(next) => Some(*next),
-            Left::Broken(lost) if hops.last() && !link.is_gone(&lost) => {
+        let link = hop.link.clone();
+        let next = match serve_hop(entrance, &mut place, hop, &mut told, &mut hops).await {
+            Ok(Left::Over) | Err(LinkError::Lost(_)) => return,
+            Err(LinkError::Malformed(malformed)) => return dismiss(&link, malformed),
+            Ok(Left::Moved(next)) => Some(*next),
+            Ok(Left::Broken(lost)) if hops.last() && !link.is_gone(&lost) => {
                 tracing::info!(producer = entrance.producer().name, %lost, "a stream waits for its producer");
                 tokio::time::timeout(patience, hops.next()).await.ok().flatten()
             }
-            Left::Broken(_) => None,
+            Ok(Left::Broken(_)) => None,
         };
         match next.or_else(|| hops.give_up()) {
             Some(next) => hop = next,
@@ -174,7 +189,6 @@ async fn serve(
     // What came before the connection broke is whole and still wanted.
     fanout.abandon();
     fanout.over().await;
-    Ok(())
 }
 
 /// Serves the stream over one connection of the producer's.
@@ -186,7 +200,12 @@ async fn serve_hop(
     hops: &mut Hops,
 ) -> Result<Left, LinkError> {
     let fanout = entrance.fanout().clone();
-    let Hop { producer, send, source, first, .. } = hop;
+    let Hop { producer, link, resumed, send, source, first } = hop;
+    if let Some(resumed) = &resumed {
+        let again = told.begin_anew(|number| resumed.misses(number));
+        entrance.reopen(&producer, resumed, &again)?;
+        fanout.producer_is_back(again);
+    }
     tokio::select! {
         // Whoever has answered has ended; the tasks of stalled receivers are dropped with the entrance.
         answered = answer_producer(&fanout, place, told, send) => match answered {
@@ -195,7 +214,7 @@ async fn serve_hop(
             Err(StreamLost::Connection(lost)) => Ok(Left::Broken(lost)),
             Err(lost) => Err(lost.into()),
         },
-        error = take_in(entrance, source, first, &producer.link.throttle) => match error {
+        error = take_in(entrance, source, first, &link.throttle) => match error {
             // The producer lost interest: dropping the receivers' tasks resets their streams.
             LinkError::Lost(StreamLost::Reset) => Ok(Left::Over),
             LinkError::Lost(StreamLost::Connection(lost)) => Ok(Left::Broken(lost)),

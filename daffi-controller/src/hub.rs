@@ -28,7 +28,7 @@ use daffi_core::{
 use tokio::sync::{Notify, mpsc, watch};
 
 use self::streams::Streams;
-pub(crate) use self::streams::{Handed, Hop, Hops, Producer};
+pub(crate) use self::streams::{Handed, Hop, Hops, Key, Producer};
 use crate::{
     access::Access,
     directory::{self, Directory, Refused},

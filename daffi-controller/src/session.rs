@@ -155,6 +155,7 @@ async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, access
 /// A node that was let in.
 struct Session {
     producer: Producer,
+    link: NodeLink,
     send: SendStream,
     receive: Reader,
     messages: mpsc::Receiver<ToNode>,
@@ -206,8 +207,8 @@ async fn join(connection: &Connection, hub: &Hub, access: &Access) -> Result<Ses
         }
         other => other?,
     };
-    let producer = Producer { node: member.id, name: member.name, link };
-    Ok(Session { producer, send, receive, messages, lane })
+    let producer = Producer { node: member.id, name: member.name };
+    Ok(Session { producer, link, send, receive, messages, lane })
 }
 
 /// Whether another than this instance holds a name, and answers. One that does not answer loses its connection, and with it the name.
@@ -242,9 +243,8 @@ async fn until_free(hub: &Hub, name: &str, holder: &NodeLink) {
 impl Session {
     /// Serves the node until it is gone; why it is.
     async fn run(self, connection: &Connection, hub: &Arc<Hub>) -> String {
-        let Self { producer, send, receive, messages, lane } = self;
-        let Producer { node, link, .. } = &producer;
-        let node = *node;
+        let Self { producer, link, send, receive, messages, lane } = self;
+        let node = producer.node;
         let payload = usize::try_from(hub.limits.message_size).unwrap_or(usize::MAX);
         let intake = Intake { payload, throttle: link.throttle.clone() };
         let deliver = {
@@ -256,7 +256,7 @@ impl Session {
             lost = write_control(send, messages) => Err(lost.into()),
             lost = lane.run(connection.clone()) => Err(lost.into()),
             error = receive_frames(connection, intake, deliver) => Err(error),
-            error = fanout::accept(connection, &producer, hub) => Err(error),
+            error = fanout::accept(&producer, &link, hub) => Err(error),
         };
         match ended {
             Ok(()) => {

@@ -4,6 +4,9 @@ use crate::system::{Process, System, limited};
 
 const COUNT: i64 = 400_000;
 
+/// How often the controller is started again on a machine so loaded that this takes longer than silence is borne.
+const TRIES: usize = 5;
+
 /// A process with the controller in it, and three more at the same port.
 struct Started {
     system: System,
@@ -40,6 +43,27 @@ async fn a_stream_goes_on_when_the_controller_is_killed_and_started_again() {
         controller.kill().await;
         let _controller = system.controller("caller", "controller").await;
         has_all(&mut sender, [&mut one, &mut two]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_is_told_that_the_controller_was_killed_and_started_again() {
+    limited(async {
+        let mut system = System::with_port();
+        let mut controller = system.controller("controller", "controller").await;
+        let mut node = system.process("taker", "node").await;
+        for _ in 0..TRIES {
+            controller.kill().await;
+            controller = system.controller("controller", "controller").await;
+            let reason = node.says("disconnected").await;
+            node.says("connected").await;
+            if reason.starts_with("the peer knows nothing of the connection any more") {
+                return;
+            }
+            assert!(reason.starts_with("nothing was heard from the peer"), "{reason}");
+        }
+        panic!("it noticed by silence only, {TRIES} times");
     })
     .await;
 }

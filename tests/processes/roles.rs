@@ -159,7 +159,7 @@ async fn run(role: &str) {
         say(&format!("controller {}", address.port()));
     }
     if role != "controller" {
-        tokio::spawn(tell_of_streams(global.events()));
+        tokio::spawn(tell_of_events(global.events()));
     }
     say("ready");
 
@@ -187,13 +187,15 @@ fn commands() -> mpsc::UnboundedReceiver<String> {
     receiver
 }
 
-async fn tell_of_streams(mut events: daffi::Events) {
+async fn tell_of_events(mut events: daffi::Events) {
     while let Some(event) = events.next().await {
         match event {
             Event::StreamEnded { producer, delivered, end, .. } => {
                 say(&format!("ended {producer} {delivered} {end:?}"));
             }
             Event::ItemsDropped { receiver, .. } => say(&format!("dropped {receiver}")),
+            Event::Disconnected { reason } => say(&format!("disconnected {reason}")),
+            Event::Connected => say("connected"),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use daffi_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::hub::Producer;
+use crate::hub::NodeLink;
 
 /// The rooms of all nodes. A node's streams outlive its connection, and its process for as long as their receivers have something to
 /// do: so its room is the same when it comes back, and that of another process of its name.
@@ -40,12 +40,12 @@ impl Rooms {
     }
 
     /// A node's room, for as long as it or one of its streams lives; nothing if there is no limit.
-    pub(super) fn of(&self, producer: &Producer) -> Option<Room> {
+    pub(super) fn of(&self, link: &NodeLink) -> Option<Room> {
         let allowed = self.allowed?;
         // Single insertions and removals: a panic leaves the map whole.
         let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, places| places.strong_count() > 0);
-        let known = all.entry(producer.name.clone()).or_default();
+        let known = all.entry(link.name.to_string()).or_default();
         let places = known.upgrade().unwrap_or_else(|| Arc::new(Semaphore::new(allowed as usize)));
         *known = Arc::downgrade(&places);
         Some(Room { places, allowed })
@@ -85,21 +85,19 @@ mod tests {
     };
 
     use super::*;
-    use crate::hub::NodeLink;
 
-    fn producer(name: &str, instance: u64) -> Producer {
+    fn link(name: &str, instance: u64) -> NodeLink {
         let network = Network::new();
         let _listener = network.listen("controller");
         let connection = Connection::Memory(network.connect(name, "controller").unwrap());
         let (frames, _lane) = FrameSender::new();
-        let (link, _messages) = NodeLink::new(connection, frames, Throttle::default(), name, instance);
-        Producer { node: 1, name: name.into(), link }
+        NodeLink::new(connection, frames, Throttle::default(), name, instance).0
     }
 
     #[tokio::test]
     async fn a_node_that_is_back_has_no_more_room() {
         let rooms = Rooms::new(Some(2));
-        let of = |name, instance| rooms.of(&producer(name, instance)).unwrap();
+        let of = |name, instance| rooms.of(&link(name, instance)).unwrap();
         let first = of("a", 7);
         let (one, _other) = (first.enter().unwrap(), first.enter().unwrap());
         let limit = Failure::Limit { name: "streams_per_node".into(), allowed: 2 };
@@ -118,9 +116,9 @@ mod tests {
     async fn nothing_is_kept_of_who_is_gone() {
         let rooms = Rooms::new(Some(1));
         for name in ["a", "b", "c"] {
-            drop(rooms.of(&producer(name, 7)).unwrap().enter().unwrap());
+            drop(rooms.of(&link(name, 7)).unwrap().enter().unwrap());
         }
         assert_eq!(rooms.places.lock().unwrap().len(), 1);
-        assert!(Rooms::new(None).of(&producer("a", 1)).is_none());
+        assert!(Rooms::new(None).of(&link("a", 1)).is_none());
     }
 }

@@ -45,6 +45,8 @@ pub(super) async fn serve(fanout: Arc<Fanout>, hub: Arc<Hub>, place: Place, mut 
             let link = match seat.link.take() {
                 Some(link) => link,
                 None => {
+                    // Let go of when there is another.
+                    let broken = broken.take();
                     let (node, callback) = hub.wait_for(&seat.node, &seat.callback, broken.as_ref()).await;
                     fanout.meet(place.number, node);
                     (seat.offer.callback, seat.offer.resumed) = (callback, true);

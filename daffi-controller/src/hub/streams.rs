@@ -17,18 +17,19 @@ use tokio::sync::mpsc;
 
 use super::NodeLink;
 
-/// The node that sends a stream, over one connection.
+/// The node that sends a stream, as it was when it last joined. No connection of it: the stream may outlive that.
 #[derive(Debug, Clone)]
 pub(crate) struct Producer {
     pub(crate) node: NodeId,
     pub(crate) name: String,
-    pub(crate) link: NodeLink,
 }
 
 /// A stream's way from its producer over one connection.
 #[derive(Debug)]
 pub(crate) struct Hop {
     pub(crate) producer: Producer,
+    /// The connection.
+    pub(crate) link: NodeLink,
     /// How far it is, if it has begun before.
     pub(crate) resumed: Option<Resumed>,
     pub(crate) send: SendStream,
@@ -86,7 +87,7 @@ impl Streams {
 
     /// Hands a further way to the stream that it belongs to.
     pub(crate) fn hand_over(&self, key: &Key, hop: Hop) -> Handed {
-        match self.lock().get(key).filter(|entry| entry.instance == hop.producer.link.instance) {
+        match self.lock().get(key).filter(|entry| entry.instance == hop.link.instance) {
             Some(entry) if entry.given_up => Handed::TooLate(hop),
             Some(entry) => match entry.hops.send(hop) {
                 Ok(()) => Handed::Taken,
@@ -166,8 +167,8 @@ mod tests {
         let (send, source) = near.open_bi().await.unwrap();
         let (frames, _lane) = FrameSender::new();
         let (link, _messages) = NodeLink::new(far, frames, Throttle::default(), "producer", instance);
-        let producer = Producer { node: 1, name: "producer".into(), link };
-        Hop { producer, resumed: None, send, source, first: Bytes::new() }
+        let producer = Producer { node: 1, name: "producer".into() };
+        Hop { producer, link, resumed: None, send, source, first: Bytes::new() }
     }
 
     #[tokio::test]

@@ -113,6 +113,13 @@ pub enum ConnectionLost {
     /// Nothing was heard of the other side for [`IDLE`](crate::wire::limits::IDLE).
     #[error("nothing was heard from the peer for {:?}", crate::wire::limits::IDLE)]
     TimedOut,
+    /// The other side knows nothing of the connection any more: it was started again with its former state, or had heard nothing of this
+    /// side for too long. Nobody but the other side can have said so.
+    #[error(
+        "the peer knows nothing of the connection any more: it was started again, or had heard nothing of this side for {:?}",
+        crate::wire::limits::IDLE
+    )]
+    Forgotten,
     /// The other side refused this side's certificate, or the lack of one.
     #[error("the peer refused the connection: {0}")]
     CertificateRefused(CertificateFault),

@@ -2,12 +2,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::sync::mpsc;
 
-use crate::{link::Reader, node::Inner, transport::SendStream, wire::item_stream::StreamId};
+use crate::{
+    link::Reader,
+    node::{Inner, session::Link},
+    transport::SendStream,
+    wire::item_stream::StreamId,
+};
 
 /// How many streams are remembered that have ended here. A producer may go on with one that this node gave up, or whose end it has not
 /// heard of, and that within seconds: more do not end in a process in that time, but for the shortest.
@@ -30,6 +35,8 @@ pub(super) type Key = (String, StreamId);
 /// A stream's way over one connection.
 #[derive(Debug)]
 pub(super) struct Hop {
+    /// The connection. A stream may outlive it by far, and is not to keep it.
+    pub(super) link: Weak<Link>,
     pub(super) send: SendStream,
     pub(super) reader: Reader,
 }

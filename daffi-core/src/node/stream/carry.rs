@@ -18,7 +18,7 @@ use super::{
 use crate::{
     link::{LinkError, Reader},
     node::{Inner, context::Scope, session::Link},
-    transport::{Priority, RecvStream, StreamLost},
+    transport::{CloseCode, Priority, RecvStream, StreamLost},
     wire::{
         Malformed, StreamKind,
         item_stream::{Answer, Awaited, ReceiverEnd, ReceiverId, Resumed, StreamRequest},
@@ -74,6 +74,10 @@ pub(super) async fn carry(
             }
         };
         let carried = hop(node, &link, &request, start, slot, &flow, &missing, door.as_mut(), &mut heard).await;
+        if let Err(LinkError::Malformed(malformed)) = &carried {
+            tracing::error!(%malformed, "the answers to a stream make no sense");
+            link.connection.close(CloseCode::Malformed, malformed.0);
+        }
         let (Err(LinkError::Lost(StreamLost::Connection(lost))), Some(lasting)) = (&carried, &lasting) else {
             return carried;
         };

@@ -1,6 +1,10 @@
 //! The receiver's side of a stream: batches in, a callback run for them, credit and an answer back.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::Fuse};
 use tokio::{
@@ -55,8 +59,7 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
         let (inner, link) = (inner.clone(), link.clone());
         // Counted among what runs for others until it is known to be something else.
         let tracked = inner.tasks.token();
-        // A stream may outlive its connection by far, and is not to keep it.
-        let closing = Arc::downgrade(&link);
+        let weak = Arc::downgrade(&link);
         tokio::spawn(async move {
             let mut reader = Reader::new(receive);
             let ended = match reader.item_stream_header::<StreamOffer>().await {
@@ -64,16 +67,24 @@ pub(crate) async fn accept(inner: &Arc<Inner>, link: &Arc<Link>) -> LinkError {
                     drop(tracked);
                     results::receive(&inner, &link, call, producer, send, reader).await
                 }
-                Ok(offer) => begin(&inner, link, offer, Hop { send, reader }).await,
+                Ok(offer) => {
+                    let hop = Hop { link: weak.clone(), send, reader };
+                    begin(&inner, link, offer, hop).await
+                }
                 Err(error) => Err(error),
             };
             if let Err(LinkError::Malformed(malformed)) = ended {
-                tracing::error!(%malformed, "a stream makes no sense");
-                if let Some(link) = closing.upgrade() {
-                    link.connection.close(CloseCode::Malformed, malformed.0);
-                }
+                dismiss(&weak, malformed);
             }
         });
+    }
+}
+
+/// Closes the connection over which the controller said what makes no sense.
+fn dismiss(link: &Weak<Link>, malformed: Malformed) {
+    tracing::error!(%malformed, "a stream makes no sense");
+    if let Some(link) = link.upgrade() {
+        link.connection.close(CloseCode::Malformed, malformed.0);
     }
 }
 
@@ -102,7 +113,8 @@ async fn begin(inner: &Arc<Inner>, link: Arc<Link>, offer: StreamOffer, hop: Hop
     let hops = Hops::new(inner, key);
     let receiving = Receiving::new(inner, &link, &offer, callback, hops);
     drop(link);
-    receiving.run(inner, hop, offer.resumed).await
+    receiving.run(inner, hop, offer.resumed).await;
+    Ok(())
 }
 
 async fn refuse(hop: Hop, failure: Failure) -> Result<(), LinkError> {
@@ -165,8 +177,8 @@ impl Receiving {
     }
 
     /// Takes the stream in and answers; says where it stands, if that is `asked`.
-    async fn run(mut self, inner: &Arc<Inner>, hop: Hop, asked: bool) -> Result<(), LinkError> {
-        let (ended, mut answers) = self.take_all(inner, hop, asked).await?;
+    async fn run(mut self, inner: &Arc<Inner>, hop: Hop, asked: bool) {
+        let Some((ended, mut answers)) = self.take_all(inner, hop, asked).await else { return };
         let delivered = self.progress.items();
         // The worker panics in no case; its runtime ending drops it.
         let (how, result) = self.result(ended.unwrap_or(WorkerEnd::Stopped));
@@ -179,54 +191,60 @@ impl Receiving {
         loop {
             match answer_end(&mut answers, delivered, result.clone()).await {
                 Err(LinkError::Lost(StreamLost::Connection(_))) if hops.last() && !gives_up => {
-                    let Some(hop) = next_hop(&mut hops, inner, patience).await else { return Ok(()) };
+                    let Some(hop) = next_hop(&mut hops, inner, patience).await else { return };
                     answers = Answers::new(hop.send);
                     // It may be another controller, which does not know where this one began and what it missed.
                     let _ = answer_standing(&mut answers, &progress).await;
                 }
-                answered => return answered,
+                // Nothing can be done about an answer that does not arrive.
+                _ => return,
             }
         }
     }
 
-    /// Takes the stream in until the callback's part is over; how it is, and where to say so.
+    /// Takes the stream in until the callback's part is over; how it is, and where to say so. Nothing if the stream makes no sense: that
+    /// ends the connection that it came over.
     async fn take_all(
         &mut self,
         inner: &Arc<Inner>,
         hop: Hop,
         mut asked: bool,
-    ) -> Result<(Result<WorkerEnd, JoinError>, Answers), LinkError> {
-        let mut answers = Answers::new(hop.send);
-        let mut reader = hop.reader;
+    ) -> Option<(Result<WorkerEnd, JoinError>, Answers)> {
+        let Hop { mut link, send, mut reader } = hop;
+        let mut answers = Answers::new(send);
         loop {
             if std::mem::replace(&mut asked, true) {
                 // Should the connection break here, that is found out below.
                 let _ = answer_standing(&mut answers, &self.progress).await;
             }
-            let next = match self.take_from(inner, &mut answers, reader).await? {
-                Left::Over(ended) => return Ok((ended, answers)),
-                Left::Moved(hop) => hop,
-                Left::Broken => {
+            let next = match self.take_from(inner, &mut answers, reader).await {
+                Err(malformed) => {
+                    dismiss(&link, malformed);
+                    return None;
+                }
+                Ok(Left::Over(ended)) => return Some((ended, answers)),
+                Ok(Left::Moved(hop)) => hop,
+                Ok(Left::Broken) => {
                     tracing::info!(callback = self.callback.name, "a stream waits for another connection");
                     tokio::select! {
                         // What is here is run all the same.
-                        ended = &mut self.worker => return Ok((ended, answers)),
+                        ended = &mut self.worker => return Some((ended, answers)),
                         hop = next_hop(&mut self.hops, inner, self.patience) => match hop {
                             Some(hop) => hop,
                             None => {
                                 self.stop(StreamEnded::Disconnected);
-                                return Ok(((&mut self.worker).await, answers));
+                                return Some(((&mut self.worker).await, answers));
                             }
                         },
                     }
                 }
             };
-            (answers, reader) = (Answers::new(next.send), next.reader);
+            (link, answers, reader) = (next.link, Answers::new(next.send), next.reader);
         }
     }
 
     /// Takes the stream in over one connection.
-    async fn take_from(&mut self, inner: &Inner, answers: &mut Answers, reader: Reader) -> Result<Left, LinkError> {
+    async fn take_from(&mut self, inner: &Inner, answers: &mut Answers, reader: Reader) -> Result<Left, Malformed> {
         let (source, first) = reader.into_parts();
         let (progress, batches, lasts) = (self.progress.clone(), self.batches.clone(), self.hops.last());
         let assembler = &mut self.assembler;
@@ -248,7 +266,7 @@ impl Receiving {
                     Ok(()) => continue,
                     Err(LinkError::Malformed(malformed)) => {
                         stop(&self.cancelled, &progress, &mut self.batches, StreamEnded::Cancelled);
-                        return Err(malformed.into());
+                        return Err(malformed);
                     }
                     Err(LinkError::Lost(StreamLost::Connection(_))) if lasts => return Ok(Left::Broken),
                     Err(LinkError::Lost(lost)) => stopped_by(&lost),

@@ -11,6 +11,7 @@
 
 mod ceiling;
 mod pin;
+mod reset;
 mod runtime;
 #[cfg(unix)]
 mod socket;
@@ -172,7 +173,8 @@ impl Listener {
         Self::bind_with(address, &ControllerCertificates { identity, nodes })
     }
 
-    /// Listens at exactly this address; port 0 picks a free one.
+    /// Listens at exactly this address; port 0 picks a free one. Connections of a listener with the same private key that was there
+    /// before, and was killed, end with [`ConnectionLost::Forgotten`] as soon as their peers send something.
     ///
     /// # Errors
     ///
@@ -180,7 +182,9 @@ impl Listener {
     pub fn bind_with(address: SocketAddr, certificates: &ControllerCertificates) -> io::Result<Self> {
         let mut config = ServerConfig::with_crypto(Arc::new(tls::server(certificates)?));
         config.max_incoming(MAX_INCOMING).incoming_buffer_size_total(INCOMING_BYTES);
-        let endpoint = endpoint(address, Some(config.clone()))?;
+        let socket = socket(address)?;
+        let own = reset::listening(&certificates.identity, socket.local_addr()?);
+        let endpoint = endpoint(socket, own, Some(config.clone()))?;
         Ok(Self { endpoint, settings: ListenerSettings(Arc::new(RwLock::new(config))) })
     }
 
@@ -282,7 +286,8 @@ impl Connector {
             IpAddr::V6(ip) if ip.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        endpoint(SocketAddr::new(any, 0), None).map(|endpoint| Self { endpoint })
+        let endpoint = endpoint(socket(SocketAddr::new(any, 0))?, EndpointConfig::default(), None)?;
+        Ok(Self { endpoint })
     }
 
     /// Connects to the controller that the token names, within `patience`, without a certificate. Cancel safe.
@@ -343,13 +348,16 @@ impl Connector {
     }
 }
 
-fn endpoint(address: SocketAddr, server: Option<ServerConfig>) -> io::Result<Endpoint> {
+fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     let buffers = socket2::SockRef::from(&socket);
     // Smaller buffers work, only slower: what the kernel does not grant is no error.
     let _ = buffers.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = buffers.set_send_buffer_size(SOCKET_BUFFER);
-    let mut config = EndpointConfig::default();
+    Ok(socket)
+}
+
+fn endpoint(socket: UdpSocket, mut config: EndpointConfig, server: Option<ServerConfig>) -> io::Result<Endpoint> {
     config.max_udp_payload_size(MAX_DATAGRAM).map_err(io::Error::other)?;
     Endpoint::new(config, server, socket, AssistedRuntime::current())
 }
@@ -407,7 +415,7 @@ pub(super) fn both((send, receive): (quinn::SendStream, quinn::RecvStream)) -> (
 }
 
 pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost {
-    use quinn::ConnectionError::{ApplicationClosed, ConnectionClosed, LocallyClosed, TimedOut};
+    use quinn::ConnectionError::{ApplicationClosed, ConnectionClosed, LocallyClosed, Reset, TimedOut};
     match error {
         ApplicationClosed(close) => ConnectionLost::ClosedByPeer {
             code: CloseCode::from_wire(close.error_code.into_inner()),
@@ -418,6 +426,7 @@ pub(super) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost 
         }
         LocallyClosed => ConnectionLost::ClosedHere,
         TimedOut => ConnectionLost::TimedOut,
+        Reset => ConnectionLost::Forgotten,
         ConnectionClosed(close) => match CertificateFault::from_wire(close.error_code.into()) {
             Some(fault) => ConnectionLost::CertificateRefused(fault),
             None => ConnectionLost::Failed(error.to_string()),

@@ -33,8 +33,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it; `args` say what it is to be.
     pub(crate) fn start(args: &[&str], state: &Path) -> Result<Self> {
+        Self::start_with(args, state, &[])
+    }
+
+    /// Starts it with these variables in its environment.
+    pub(crate) fn start_with(args: &[&str], state: &Path, variables: &[(&str, &str)]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(args)
+            .envs(variables.iter().copied())
             .env("DAFFI_STATE_DIR", state)
             // They would lead to another controller than this benchmark's.
             .env_remove("DAFFI_TOKEN")

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use rustix::process::Signal;
 
 use super::{
-    load::Load,
+    load::{Load, PATIENCE, now},
     system::{CALLEE, CALLER, CONTROLLER, PRODUCERS, RECEIVERS},
     talk::{CallerOrder, Kind, ReceiverOrder},
 };
@@ -92,10 +92,11 @@ impl Fault {
 }
 
 async fn kill_receiver(name: &'static str, load: &mut Load) -> Result<()> {
+    let collected = now();
     load.collect().await?;
     let before: u64 = load.system.ask(CALLER, &CallerOrder::Left(name.into())).await?;
     load.system.kill(name).await?;
-    load.has_killed(name);
+    load.has_killed(name, collected);
     let killed = Instant::now();
     let order = CallerOrder::AwaitLeft { node: name.into(), beyond: before, millis: NOTICE.as_millis() as u64 };
     let left: u64 = load.system.ask(CALLER, &order).await?;
@@ -106,10 +107,9 @@ async fn kill_receiver(name: &'static str, load: &mut Load) -> Result<()> {
     }
     load.system.launch(name).await?;
     let launched = Instant::now();
-    let patience = super::load::PATIENCE;
-    let order = ReceiverOrder::Await { kind: Kind::Live, beyond: 0, millis: patience.as_millis() as u64 };
+    let order = ReceiverOrder::Await { kind: Kind::Live, beyond: 0, millis: PATIENCE.as_millis() as u64 };
     match load.system.ask(name, &order).await? {
-        0u64 => load.complain(format!("{name} came back and got nothing of the live stream within {patience:?}")),
+        0u64 => load.complain(format!("{name} came back and got nothing of the live stream within {PATIENCE:?}")),
         _ => load.measures.rejoin.push(launched.elapsed()),
     }
     Ok(())

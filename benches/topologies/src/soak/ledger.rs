@@ -25,16 +25,24 @@ pub(super) struct Ledger {
     /// Items of lossless streams that a receiver which lived did not get.
     pub(super) lost: u64,
     pub(super) repeated: u64,
-    /// By the receiver's name: when it was killed.
     #[serde(skip)]
-    kills: HashMap<String, Vec<u64>>,
+    kills: HashMap<String, Vec<Kill>>,
     #[serde(skip)]
     pub(super) complaints: Vec<String>,
 }
 
+/// The death of a receiver, in milliseconds of the time of day.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kill {
+    /// When what it had seen began to be collected for the last time.
+    pub(super) collected: u64,
+    pub(super) when: u64,
+}
+
 impl Ledger {
-    pub(super) fn killed(&mut self, node: &str, when: u64) {
-        self.kills.entry(node.to_owned()).or_default().push(when);
+    /// Notes that a receiver, by its name, was killed.
+    pub(super) fn killed(&mut self, node: &str, kill: Kill) {
+        self.kills.entry(node.to_owned()).or_default().push(kill);
     }
 
     /// Enters a stream that has ended. `seen` is what the receivers that live saw of it.
@@ -91,7 +99,7 @@ impl Ledger {
         let killed = self.was_killed(node, finished);
         // This process is the last of its name; what those before it saw died with them.
         let Some(last) = parts.last() else { return };
-        if last.failed.is_some() {
+        if last.failed.is_some() || self.died_uncollected(node, finished) {
             return;
         }
         let told = if killed { last.delivered } else { parts.iter().map(|part| part.delivered).sum() };
@@ -108,7 +116,16 @@ impl Ledger {
 
     fn was_killed(&self, node: &str, finished: &Finished) -> bool {
         let during = finished.began.saturating_sub(UNNOTICED)..=finished.ended;
-        self.kills.get(node).is_some_and(|kills| kills.iter().any(|kill| during.contains(kill)))
+        self.kills_of(node).any(|kill| during.contains(&kill.when))
+    }
+
+    /// Whether a receiver that had come to the end of a stream was killed before it was asked what it saw.
+    fn died_uncollected(&self, node: &str, finished: &Finished) -> bool {
+        self.kills_of(node).any(|kill| (kill.collected..=kill.when).contains(&finished.ended))
+    }
+
+    fn kills_of(&self, node: &str) -> impl Iterator<Item = &Kill> {
+        self.kills.get(node).into_iter().flatten()
     }
 
     fn complain(&mut self, Finished { kind, stream, .. }: &Finished, what: &str) {
@@ -158,10 +175,21 @@ mod tests {
     #[test]
     fn what_a_killed_receiver_did_not_get_was_on_its_way() {
         let mut ledger = Ledger::default();
-        ledger.killed("a", BEGAN + 5);
+        ledger.killed("a", Kill { collected: BEGAN + 4, when: BEGAN + 5 });
         ledger.enter(&finished(Kind::Steady, 10, &[part(0, 9, 0, Some("lost"))]), &saw(0));
         assert_eq!((ledger.lost, ledger.in_flight), (0, 1));
         assert_eq!(ledger.complaints, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_killed_receiver_was_not_asked_for_died_with_it() {
+        // The stream ends 10 ms after its beginning.
+        for (collected, when, complaints) in [(9, 12, 0), (11, 12, 1)] {
+            let mut ledger = Ledger::default();
+            ledger.killed("a", Kill { collected: BEGAN + collected, when: BEGAN + when });
+            ledger.enter(&finished(Kind::Large, 4, &[part(0, 4, 0, None)]), &saw(0));
+            assert_eq!(ledger.complaints.len(), complaints, "{:?}", ledger.complaints);
+        }
     }
 
     #[test]

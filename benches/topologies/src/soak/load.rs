@@ -9,7 +9,7 @@ use std::{
 use tokio::time::{sleep, sleep_until};
 
 use super::{
-    ledger::Ledger,
+    ledger::{Kill, Ledger},
     system::{CALLEE, CALLER, PRODUCERS, RECEIVERS, System, WITNESS},
     talk::{CallerOrder, Finished, Kind, ProducerOrder, ReceiverOrder, Seen, Streams, Tally},
     verdict::{Account, Verdict},
@@ -98,8 +98,9 @@ impl Load {
         eprintln!("soak: {:5.1} s: fault {}: {fault}", self.elapsed().as_secs_f64(), self.faults);
     }
 
-    pub(super) fn has_killed(&mut self, node: &str) {
-        self.ledger.killed(node, now());
+    /// What the receiver saw was last `collected` from then on, in milliseconds of the time of day.
+    pub(super) fn has_killed(&mut self, node: &str, collected: u64) {
+        self.ledger.killed(node, Kill { collected, when: now() });
         self.without = self.without.or(Some(0));
     }
 
@@ -249,7 +250,8 @@ impl Load {
     }
 }
 
-fn now() -> u64 {
+/// In milliseconds of the time of day.
+pub(super) fn now() -> u64 {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

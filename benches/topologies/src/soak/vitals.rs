@@ -13,8 +13,8 @@ const WARM_UP: f64 = 20.0;
 const LONG: f64 = 60.0;
 
 /// What a process may have more in the last third of its time than in the first, both on average. The queues of a stream that was held
-/// up take a few windows of 4 MiB, and allocators keep them.
-const MAY_GROW: f64 = 16.0;
+/// up take a few windows of 4 MiB, for some seconds; what is free is given back.
+const MAY_GROW: f64 = 8.0;
 
 /// Descriptors: a socket that is being replaced while its process is looked at.
 const MAY_OPEN: usize = 8;

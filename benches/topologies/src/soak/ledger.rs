@@ -71,7 +71,7 @@ impl Ledger {
     }
 
     fn enter_part(&mut self, finished: &Finished, sent: u64, part: &Part) {
-        let Part { node, first, delivered, dropped, failed } = part;
+        let Part { node, first, delivered, dropped, failed, refused } = part;
         let due = sent.saturating_sub(*first);
         let told = delivered + dropped;
         self.sent += due;
@@ -81,7 +81,7 @@ impl Ledger {
         if told > due || *first > sent {
             self.complain(finished, &format!("{node} has more than the {sent} that were sent: {part:?}"));
         }
-        let may_miss = failed.is_some() && self.was_killed(node, finished);
+        let may_miss = *refused || (failed.is_some() && self.was_killed(node, finished));
         if told < due && !may_miss {
             if finished.kind != Kind::Live {
                 self.lost += due - told;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn part(first: u64, delivered: u64, dropped: u64, failed: Option<&str>) -> Part {
-        Part { node: "a".into(), first, delivered, dropped, failed: failed.map(Into::into) }
+        Part { node: "a".into(), first, delivered, dropped, failed: failed.map(Into::into), refused: false }
     }
 
     fn saw(items: u64) -> HashMap<String, Seen> {
@@ -170,6 +170,15 @@ mod tests {
             ledger.enter(&finished(Kind::Steady, 10, &[part]), &saw(seen));
             assert_eq!((ledger.lost, ledger.complaints.len()), (1, 1));
         }
+    }
+
+    #[test]
+    fn what_a_receiver_was_refused_is_not_lost() {
+        let mut ledger = Ledger::default();
+        let refused = Part { refused: true, ..part(0, 0, 0, Some("the controller is stopping")) };
+        ledger.enter(&finished(Kind::Large, 3, &[refused]), &saw(0));
+        assert_eq!((ledger.lost, ledger.in_flight), (0, 3));
+        assert_eq!(ledger.complaints, Vec::<String>::new());
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(super) struct Part {
     pub(super) delivered: u64,
     pub(super) dropped: u64,
     pub(super) failed: Option<String>,
+    /// It failed before anything began there: the controller was about to stop, say.
+    pub(super) refused: bool,
 }
 
 /// There is no report.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use daffi::{Global, OnSlow, StreamReport, callbacks};
+use daffi::{CallError, Global, OnSlow, StreamReport, callbacks};
 
 use super::{GRACE, Item, Place};
 use crate::{
@@ -125,6 +125,7 @@ fn told(report: StreamReport) -> Report {
         first: part.first,
         delivered: part.delivered,
         dropped: part.dropped,
+        refused: part.result.as_ref().is_err_and(CallError::is_retryable) && part.delivered == 0,
         failed: part.result.err().map(|error| error.to_string()),
     });
     Report { sent: report.sent, parts: parts.collect() }

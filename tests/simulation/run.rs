@@ -43,10 +43,12 @@ fn every_promise_holds_whatever_breaks() {
                     if seed >= seeds {
                         break;
                     }
-                    let faults = run(Plan::of(seed)).faults;
-                    if let Some(fault) = faults.first() {
+                    let Outcome { faults, trace } = run(Plan::of(seed));
+                    if !faults.is_empty() {
+                        // All of it: it may take many runs until the same two things are taken in the same order again.
+                        let (plan, faults, trace) = (Plan::of(seed), faults.join("; "), trace.join("\n"));
                         let again = format!("DAFFI_SIMULATION_SEED={seed} cargo test --test simulation");
-                        eprintln!("seed {seed} failed: {fault}; run again with {again}");
+                        eprintln!("seed {seed} failed: {faults}; run again with {again}\n{plan}\n{trace}");
                         failed.lock().unwrap().push(seed);
                     }
                 }

@@ -9,6 +9,7 @@
 //! where it stands, and the producer, who has everything that somebody may need, is asked to go on from there; the others let
 //! pass what they have.
 
+mod entering;
 mod entrance;
 mod receiver;
 mod room;

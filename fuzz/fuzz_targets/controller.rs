@@ -68,10 +68,19 @@ async fn run(steps: Vec<Step>) {
 
     let mut pair = Pair::join(&network).await;
     let mut peers = Peers::new(&network);
+    let mut last = None;
     for step in steps.into_iter().take(64) {
         match step {
             Step::Work(work) => pair.begin(work),
-            Step::Peer { peer, does } => peers.act(peer, does).await,
+            Step::Peer { peer, does } => {
+                last = Some((peer, does.clone()));
+                peers.act(peer, does).await;
+            }
+            Step::Again { times } => {
+                for (peer, does) in std::iter::repeat_n(last.clone(), usize::from(times)).flatten() {
+                    peers.act(peer, does).await;
+                }
+            }
             Step::Pass { millis } => tokio::time::sleep(Duration::from_millis(u64::from(millis))).await,
         }
     }

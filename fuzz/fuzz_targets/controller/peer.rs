@@ -12,10 +12,11 @@ use daffi_core::{
         credit::Credit,
         failure::Failure,
         frame::{self, Ask, Head, Status},
-        item_stream::{Answer, Awaited, Mark, Newcomers, ReceiverEnd, Resumed, StreamEnd, StreamRequest},
+        item_stream::{Answer, Awaited, Mark, Newcomers, ReceiverEnd, Resumed, Standing, StreamEnd, StreamRequest},
         limits::{FRAGMENT, LANE_FRAME},
         message,
         offer::Offer,
+        position::Position,
         preamble, varint,
     },
 };
@@ -23,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::{
     CONTROLLER, TOKEN,
-    script::{Act, Batch, Control, Lane, Reply, Request},
+    script::{Act, Batch, Control, Going, Lane, Place, Reply, Request},
 };
 
 /// Who does not get rid of something for so long does not get rid of it.
@@ -213,6 +214,7 @@ impl Peer {
                 let nodes = nodes.into_iter().map(node).collect();
                 WireBatch::newcomers(&Newcomers { nodes, first: 1 }, *sent, 0).pieces().concat()
             }
+            Batch::Mark(place) => WireBatch::mark(&mark(place), 0).pieces().concat(),
             Batch::Finished => WireBatch::end(&StreamEnd::Finished, *sent, 0).pieces().concat(),
             Batch::Raw(bytes) => bytes,
             Batch::Finish => return Some(send.finish()),
@@ -241,6 +243,12 @@ impl Peer {
             Reply::Dropped { node: dropper, items } => {
                 Answer::Dropped { receiver: node(dropper), items: u64::from(items) }
             }
+            Reply::Standing { first, place, missed, granted } => {
+                let Mark { position, credit: received } = mark(place);
+                let (first, missed, granted) = (first.map(u64::from), u64::from(missed), mark(granted).credit);
+                Answer::Standing(Standing { first, position, missed, received, granted })
+            }
+            Reply::Rewind(place) => Answer::Rewind(mark(place).position),
             Reply::Raw(bytes) => return send.write(&mut [bytes.into()]).await.ok(),
             Reply::Finish => return Some(send.finish()),
             Reply::Reset => return Some(send.reset(GiveUp::Unwanted)),
@@ -336,15 +344,25 @@ fn request(asked: Request) -> Vec<u8> {
         keep: asked.keep.and_then(|keep| NonZeroU32::new(u32::from(keep))),
         live: asked.live,
         stream: asked.stream.map(u64::from),
-        resumed: asked.resumed.map(|receivers| {
-            let named = receivers.len() as u32;
-            let awaited = |(receiver, node): (u32, u8)| Awaited { receiver, node: format!("n{node}"), lossless: true };
+        resumed: asked.resumed.map(|Going { callback, from, receivers }| {
+            let (callback, named) = (CALLBACKS[usize::from(callback) % CALLBACKS.len()].into(), receivers.len() as u32);
+            let awaited = |(receiver, (name, lossless)): (u32, (u8, bool))| {
+                let node = NAMES[usize::from(name) % NAMES.len()].into();
+                Awaited { receiver, node, lossless }
+            };
             let receivers = (0..).zip(receivers).map(awaited).collect();
-            Resumed { callback: "take".into(), from: Mark::default(), receivers, named }
+            Resumed { callback, from: mark(from), receivers, named }
         }),
     };
     message::put(&request, &mut bytes);
     bytes
+}
+
+fn mark(Place { item, is_far, is_behind_end, items, bytes }: Place) -> Mark {
+    let item = if is_far { u64::MAX - u64::from(item) } else { u64::from(item) };
+    let position = Position { item, bytes: if is_behind_end { u64::MAX } else { 0 } };
+    // Up to far more than any window.
+    Mark { position, credit: Credit { items: u64::from(items) << 16, bytes: u64::from(bytes) << 16 } }
 }
 
 const fn ask(callback: u8) -> Ask {

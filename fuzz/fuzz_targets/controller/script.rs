@@ -8,6 +8,8 @@ pub(crate) enum Step {
     Work(Work),
     /// One of the other peers does.
     Peer { peer: u8, does: Act },
+    /// The same as often again.
+    Again { times: u8 },
     /// Time passes.
     Pass { millis: u16 },
 }
@@ -46,7 +48,7 @@ pub(crate) enum Work {
     },
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Debug, Clone, Arbitrary)]
 pub(crate) enum Act {
     /// Joins as it should, under a name that may be taken, and offers callbacks.
     Join {
@@ -82,7 +84,7 @@ pub(crate) enum Act {
     Close,
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Debug, Clone, Arbitrary)]
 pub(crate) enum Control {
     Offer { offers: Vec<u8> },
     Leave,
@@ -91,7 +93,7 @@ pub(crate) enum Control {
     Raw(Vec<u8>),
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Debug, Clone, Arbitrary)]
 pub(crate) enum Lane {
     Call { id: u8, to: u8, callback: u8, payload: Vec<u8> },
     Broadcast { id: u8, to: Vec<u8>, callback: u8, payload: Vec<u8> },
@@ -100,7 +102,7 @@ pub(crate) enum Lane {
     Raw(Vec<u8>),
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Debug, Clone, Arbitrary)]
 pub(crate) struct Request {
     pub(crate) callback: u8,
     pub(crate) targets: Vec<u8>,
@@ -111,10 +113,29 @@ pub(crate) struct Request {
     pub(crate) live: bool,
     /// What it is known by, and the receivers that it goes on with, if it has begun before.
     pub(crate) stream: Option<u8>,
-    pub(crate) resumed: Option<Vec<u8>>,
+    pub(crate) resumed: Option<Going>,
 }
 
-#[derive(Debug, Arbitrary)]
+/// How far a stream says that it is.
+#[derive(Debug, Clone, Arbitrary)]
+pub(crate) struct Going {
+    pub(crate) callback: u8,
+    pub(crate) from: Place,
+    /// The receivers by their nodes' names, and whether each has to have all.
+    pub(crate) receivers: Vec<(u8, bool)>,
+}
+
+/// A place in a stream, near its beginning or the last that there could be.
+#[derive(Debug, Clone, Copy, Arbitrary)]
+pub(crate) struct Place {
+    pub(crate) item: u16,
+    pub(crate) is_far: bool,
+    pub(crate) is_behind_end: bool,
+    pub(crate) items: u32,
+    pub(crate) bytes: u32,
+}
+
+#[derive(Debug, Clone, Arbitrary)]
 pub(crate) enum Batch {
     /// Whole items, numbered as they should be unless `off` says otherwise.
     Items {
@@ -129,6 +150,7 @@ pub(crate) enum Batch {
     Newcomers {
         nodes: Vec<u8>,
     },
+    Mark(Place),
     Finished,
     Raw(Vec<u8>),
     Finish,
@@ -136,8 +158,10 @@ pub(crate) enum Batch {
     Stop,
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Debug, Clone, Arbitrary)]
 pub(crate) enum Reply {
+    Standing { first: Option<u8>, place: Place, missed: u16, granted: Place },
+    Rewind(Place),
     Grant { items: u32, bytes: u32 },
     Pace { items: u32, bytes: u32, held_micros: u32 },
     Ended { delivered: u16, fails: bool },

@@ -1,4 +1,6 @@
-//! Who does not come back.
+//! Who does not come back, or not in time.
+
+use std::time::Duration;
 
 use daffi::{CallError, Event, StreamEnded, limits, testing::Network};
 use futures_util::stream;
@@ -43,6 +45,30 @@ async fn a_receiver_that_does_not_come_back_is_not_waited_for_as_long_as_others_
     let (report, lost_at) = tokio::join!(call.into_future(), lost);
     assert_eq!(report.unwrap().receiver("a").unwrap().result, Err(CallError::NodeLost { node: "a".into() }));
     assert!(lost_at.elapsed() <= limits::IDLE + limits::RESUME + ms(3_000), "{:?}", lost_at.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_slept_for_a_night_has_its_name_back_and_goes_on() {
+    let net = Network::new();
+    let (a, seen) = receiver(&net, "a", ms(1)).await;
+    let producer = producer(&net, &["a"]).await;
+    let sleep = async {
+        seen.has(100).await;
+        net.link("a").partition();
+        tokio::time::sleep(Duration::from_secs(8 * 3_600)).await;
+        net.link("a").heal();
+    };
+    let call = remote::take(stream::iter(0..80_000)).on(&producer);
+    let (report, ()) = tokio::join!(call.into_future(), sleep);
+    assert_eq!(report.unwrap().receiver("a").unwrap().result, Err(CallError::NodeLost { node: "a".into() }));
+    let mut items = seen.all();
+    items.dedup();
+    assert!(items.is_sorted() && items.len() < 80_000 && items.len() == seen.all().len());
+    producer.wait_process("a").await.unwrap();
+    let before = seen.all().len();
+    remote::take(stream::iter(0..100)).on(&producer).await.unwrap();
+    assert_eq!(seen.all().len(), before + 100);
+    drop(a);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "limits/backlog.rs"]
+mod backlog;
 #[path = "limits/edges.rs"]
 mod edges;
 #[path = "limits/file.rs"]

@@ -430,7 +430,11 @@ impl Nodes for Reach<'_> {
 
     fn deliver(&self, node: NodeId, head: &Head, payload: &[u8]) {
         if let Some(link) = self.hub.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node) {
-            link.frames.send(head, payload);
+            let backlog = link.frames.send(head, payload);
+            // Calls stop long before, so these are replies; and nobody could tell their callers that there are none.
+            if backlog as u64 > self.hub.limits.backlog_per_node {
+                link.connection.close(CloseCode::Limit, "more replies wait for this node than `backlog_per_node` allows");
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use daffi_core::wire::{
     control::Terms,
-    limits::{self, MAX_CALLBACKS, MAX_CALLS, MAX_PAYLOAD},
+    limits::{self, MAX_CALLBACKS, MAX_CALLS, MAX_LANE_BACKLOG, MAX_PAYLOAD},
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -37,6 +37,11 @@ pub struct Limits {
     /// How many calls of a node may be under way; a broadcast counts once for each of its receivers. 262,144: a node makes 16,384 calls
     /// at a time by itself, so only large broadcasts can meet it. One more fails with `CallError::Limit`.
     pub calls_per_node: usize,
+    /// How many bytes of replies may wait for a node that calls and takes its results more slowly than they come; 1 GiB, which is four of
+    /// the largest, or 64 KiB for each call that a node makes at a time. A node for which more wait loses its connection. At least 64 MiB,
+    /// which is what may wait of calls, and `message_size`.
+    #[serde(deserialize_with = "size")]
+    pub backlog_per_node: u64,
     /// The largest payload of a call or reply; 256 MiB, which is all that the protocol allows. More fails with `CallError::TooLarge`
     /// before it is sent. The controller holds a large message whole while it passes.
     #[serde(deserialize_with = "size")]
@@ -110,6 +115,7 @@ impl Default for Limits {
             callbacks_per_node: MAX_CALLBACKS,
             streams_per_node: None,
             calls_per_node: 16 * MAX_CALLS,
+            backlog_per_node: 4 * MAX_PAYLOAD as u64,
             message_size: MAX_PAYLOAD as u64,
             item_size: MAX_PAYLOAD as u64,
             handshake_time: limits::HANDSHAKE,
@@ -138,6 +144,13 @@ impl Limits {
             // QUIC counts streams of both sides with 62 bits; long before that memory is the limit.
             ("streams_per_node", self.streams_per_node.unwrap_or(1).into(), 1, 1 << 20),
             ("calls_per_node", self.calls_per_node as u64, 1, u64::MAX),
+            // What others may send it without being asked has to fit.
+            (
+                "backlog_per_node",
+                self.backlog_per_node,
+                (MAX_LANE_BACKLOG as u64).saturating_add(self.message_size),
+                u64::MAX,
+            ),
             ("message_size", self.message_size, MIN_MESSAGE, payload),
             ("item_size", self.item_size, 1, payload),
             ("handshake_time", u64::try_from(self.handshake_time.as_millis()).unwrap_or(u64::MAX), 1, u64::MAX),
@@ -227,6 +240,10 @@ mod tests {
         assert_eq!(with(|l| l.message_size = 1 << 10), Ok(()));
         assert!(with(|l| l.message_size = 1_023).is_err());
         let most = MAX_PAYLOAD as u64;
+        assert_eq!(with(|l| l.backlog_per_node = 320 << 20), Ok(()));
+        let least = (64 << 20) + most;
+        let too_low = InvalidLimits::TooLow { name: "backlog_per_node", value: least - 1, least };
+        assert_eq!(with(|l| l.backlog_per_node = (320 << 20) - 1), Err(too_low));
         let too_high = InvalidLimits::TooHigh { name: "item_size", value: most + 1, most };
         assert_eq!(with(|l| l.item_size += 1), Err(too_high));
         assert!(with(|l| l.callbacks_per_node += 1).is_err());

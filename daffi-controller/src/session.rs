@@ -246,7 +246,7 @@ impl Session {
         let Self { producer, link, send, receive, messages, lane } = self;
         let node = producer.node;
         let payload = usize::try_from(hub.limits.message_size).unwrap_or(usize::MAX);
-        let intake = Intake { payload, throttle: link.throttle.clone() };
+        let intake = Intake { payload, throttle: link.throttle.clone(), answers: Some(link.frames.clone()) };
         let deliver = {
             let hub = hub.clone();
             move |frames: Drain<'_, Frame>| hub.handle(node, frames)

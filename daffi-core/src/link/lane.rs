@@ -26,7 +26,8 @@ use crate::{
     },
 };
 
-/// How many frames are handed over together at most. A read may bring a hundred thousand tiny ones.
+/// How many frames are handed over together at most. A read may bring a hundred thousand tiny ones. A broadcast counts once for each
+/// of its targets: so many answers may follow from it.
 const TOGETHER: usize = 256;
 
 /// Nodes are told how large a payload may be, and send no larger one.
@@ -60,11 +61,15 @@ struct Lane {
     filled: Notify,
     /// Everything that was sent has reached the peer's transport.
     flushed: Notify,
+    /// What had gathered has been written.
+    written: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     buffer: Vec<u8>,
+    /// How many bytes were taken out of the buffer and are being written.
+    writing: usize,
     /// A frame in the buffer is not one of many: nothing is to be waited for.
     alone: bool,
     /// Nothing more is to be sent.
@@ -75,6 +80,16 @@ struct State {
     large: usize,
 }
 
+impl State {
+    fn small(&self) -> usize {
+        self.buffer.len() + self.writing
+    }
+
+    fn backlog(&self) -> usize {
+        self.small() + self.large
+    }
+}
+
 impl FrameSender {
     /// A sender and its writer.
     pub fn new() -> (Self, LaneWriter) {
@@ -83,38 +98,44 @@ impl FrameSender {
         (Self { lane: lane.clone(), large: sender }, LaneWriter { lane, large: receiver })
     }
 
-    /// Sends a frame. Nothing happens once the connection is gone: whoever waits for an answer learns that elsewhere.
-    pub fn send(&self, head: &Head, payload: &[u8]) {
-        self.put(head, payload, false);
+    /// Sends a frame; the [`backlog`](Self::backlog) with it. Nothing happens once the connection is gone: whoever waits for an answer
+    /// learns that elsewhere.
+    pub fn send(&self, head: &Head, payload: &[u8]) -> usize {
+        self.put(head, payload, false)
     }
 
     /// Sends a frame like [`send`](Self::send), and does the work for it on this thread if it can, which saves waking the I/O
     /// thread. For a frame that is not one of many: those had better share datagrams.
     pub(crate) fn send_alone(&self, head: &Head, payload: &[u8]) {
-        assist(|| self.put(head, payload, true));
+        assist(|| {
+            self.put(head, payload, true);
+        });
     }
 
-    fn put(&self, head: &Head, payload: &[u8], alone: bool) {
+    fn put(&self, head: &Head, payload: &[u8], alone: bool) -> usize {
         let mut state = self.lane.lock();
         if state.closing {
-            return;
+            return state.backlog();
         }
         if payload.len() > limits::LANE_FRAME {
             state.large += payload.len();
+            let backlog = state.backlog();
             drop(state);
             let mut bytes = Vec::with_capacity(1 + limits::MAX_HEAD.min(64) + payload.len());
             bytes.push(StreamKind::LargeFrame as u8);
             frame::put(head, payload, &mut bytes);
             let _ = self.large.send(Large { bytes, payload: payload.len() });
-            return;
+            return backlog;
         }
         let idle = state.buffer.is_empty();
         frame::put(head, payload, &mut state.buffer);
         state.alone |= alone;
+        let backlog = state.backlog();
         drop(state);
         if idle {
             self.lane.filled.notify_one();
         }
+        backlog
     }
 
     /// Sends nothing more, and waits until what was sent has reached the peer. Does not end if the connection is lost.
@@ -136,8 +157,19 @@ impl FrameSender {
 
     /// How many bytes wait to be sent, those of large frames included.
     pub fn backlog(&self) -> usize {
-        let state = self.lane.lock();
-        state.buffer.len() + state.large
+        self.lane.lock().backlog()
+    }
+
+    /// Waits until no more than [`limits::MAX_LANE_BACKLOG`] wait to be sent on the lane. Large frames do not count: one alone may be
+    /// larger, and nobody gets one who has not called for it. Cancel safe; does not end if the connection is lost.
+    async fn room(&self) {
+        loop {
+            let written = self.lane.written.notified();
+            if self.lane.lock().small() <= limits::MAX_LANE_BACKLOG {
+                return;
+            }
+            written.await;
+        }
     }
 }
 
@@ -183,11 +215,14 @@ async fn write_lane(lane: Arc<Lane>, connection: Connection, haste: Arc<Haste>) 
         let (gathered, closing) = {
             let mut state = lane.lock();
             state.alone = false;
+            state.writing = state.buffer.len();
             (std::mem::take(&mut state.buffer), state.closing)
         };
         if !gathered.is_empty() {
             haste.hasten();
             stream.write(&mut [gathered.into()]).await?;
+            lane.lock().writing = 0;
+            lane.written.notify_waiters();
         }
         if closing {
             stream.finish();
@@ -240,12 +275,24 @@ pub struct Intake {
     pub payload: usize,
     /// How fast.
     pub throttle: Throttle,
+    /// What answers the peer, if that is not trusted to take its answers: none of its frames is taken while more than
+    /// [`limits::MAX_LANE_BACKLOG`] wait there, so that nothing grows for a peer that asks and does not read.
+    pub answers: Option<FrameSender>,
 }
 
-/// As much as the protocol allows, as fast as it comes.
+/// As much as the protocol allows, as fast as it comes, from a peer that is trusted.
 impl Default for Intake {
     fn default() -> Self {
-        Self { payload: limits::MAX_PAYLOAD, throttle: Throttle::default() }
+        Self { payload: limits::MAX_PAYLOAD, throttle: Throttle::default(), answers: None }
+    }
+}
+
+impl Intake {
+    /// Waits until the peer has taken enough of its answers.
+    async fn room(&self) {
+        if let Some(answers) = &self.answers {
+            answers.room().await;
+        }
     }
 }
 
@@ -285,7 +332,7 @@ where
         StreamKind::CallLane => {
             let mut decoder = Decoder::default();
             loop {
-                let mut came = 0;
+                let (mut came, mut together) = (0, 0);
                 for chunk in chunks.drain(..) {
                     came += chunk.len();
                     decoder.push(&chunk);
@@ -294,9 +341,12 @@ where
                     match decoder.next_frame() {
                         Ok(Some(frame)) if frame.payload.len() > intake.payload => break Err(TOO_LARGE),
                         Ok(Some(frame)) => {
+                            together += frame.head.targets();
                             frames.push(frame);
-                            if frames.len() == TOGETHER {
+                            if together >= TOGETHER {
                                 deliver(frames.drain(..))?;
+                                together = 0;
+                                intake.room().await;
                             }
                         }
                         Ok(None) => break Ok(()),
@@ -305,6 +355,7 @@ where
                 };
                 if !frames.is_empty() {
                     deliver(frames.drain(..))?;
+                    intake.room().await;
                 }
                 decoded?;
                 intake.throttle.pay(came).await;
@@ -338,6 +389,7 @@ where
             if frame.payload.len() > intake.payload {
                 return Err(TOO_LARGE.into());
             }
+            intake.room().await;
             frames.push(frame);
             deliver(frames.drain(..))?;
             Ok(())

@@ -126,6 +126,14 @@ pub fn put(head: &Head, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Head {
+    /// How many nodes it goes to; at least one.
+    pub(crate) fn targets(&self) -> usize {
+        match self {
+            Self::Broadcast { targets, .. } => targets.len().max(1),
+            _ => 1,
+        }
+    }
+
     fn put(&self, out: &mut Vec<u8>) {
         match self {
             Self::Call { id, peer, ask } => {

@@ -52,7 +52,8 @@ pub const MAX_CALLS: usize = 16 << 10;
 pub const MAX_BLOCKING: usize = 4 << 10;
 
 /// How many bytes of calls may wait to be sent to a node before the controller refuses further ones. Whatever the size of
-/// the first: a call that alone is larger passes.
+/// the first: a call that alone is larger passes. When so many small frames wait for a node, answers to its own calls for the most
+/// part, it is sent them before any further frame of it is taken.
 pub const MAX_LANE_BACKLOG: usize = 64 << 20;
 
 /// How many cancellations that came before their (large) call a controller remembers for each node.

@@ -4,10 +4,14 @@ mod common;
 
 #[path = "limits/backlog.rs"]
 mod backlog;
+#[path = "limits/control.rs"]
+mod control;
 #[path = "limits/edges.rs"]
 mod edges;
 #[path = "limits/file.rs"]
 mod file;
+#[path = "limits/peer.rs"]
+mod peer;
 #[path = "joining/raw.rs"]
 #[allow(dead_code, reason = "what joins by hand is for the tests of joining too")]
 mod raw;

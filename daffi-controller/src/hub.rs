@@ -1,5 +1,6 @@
 //! What the sessions of all nodes share: the directory, the router, the streams, and a way to each node.
 
+mod control;
 mod streams;
 
 use std::{
@@ -25,10 +26,16 @@ use daffi_core::{
         offer::Offer,
     },
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
-use self::streams::Streams;
-pub(crate) use self::streams::{Handed, Hop, Hops, Key, Producer};
+pub(crate) use self::{
+    control::Messages,
+    streams::{Handed, Hop, Hops, Key, Producer},
+};
+use self::{
+    control::{Control, Encoded},
+    streams::Streams,
+};
 use crate::{
     access::Access,
     directory::{self, Directory, Refused},
@@ -37,9 +44,6 @@ use crate::{
     limits::Limits,
     router::{Nodes, Router},
 };
-
-/// How many control messages may wait for a node. One that reads so slowly is let go: it would act on what was long ago.
-const CONTROL_BACKLOG: usize = 16 << 10;
 
 /// The controller's state.
 #[derive(Debug)]
@@ -80,7 +84,7 @@ impl State {
 pub(crate) struct NodeLink {
     pub(crate) connection: Connection,
     pub(crate) frames: FrameSender,
-    pub(crate) control: mpsc::Sender<ToNode>,
+    control: Control,
     /// The node has answered a probe.
     pub(crate) alive: Arc<Notify>,
     /// How fast it may send.
@@ -100,8 +104,8 @@ impl NodeLink {
         throttle: Throttle,
         name: &str,
         instance: u64,
-    ) -> (Self, mpsc::Receiver<ToNode>) {
-        let (control, messages) = mpsc::channel(CONTROL_BACKLOG);
+    ) -> (Self, Messages) {
+        let (control, messages) = control::queue();
         let (alive, gone) = (Arc::default(), Arc::default());
         (Self { connection, frames, control, alive, throttle, name: name.into(), instance, gone }, messages)
     }
@@ -122,8 +126,13 @@ impl NodeLink {
         Arc::ptr_eq(&self.alive, &other.alive)
     }
 
-    fn tell(&self, message: ToNode) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.control.try_send(message) {
+    /// Asks the node to show that it is alive.
+    pub(crate) fn probe(&self) {
+        self.tell(&(&ToNode::Probe).into());
+    }
+
+    fn tell(&self, message: &Encoded) {
+        if self.control.tell(message).is_err() {
             self.connection.close(CloseCode::Limit, "control messages are read too slowly");
         }
     }
@@ -165,10 +174,10 @@ impl Hub {
         let member = state.directory.join(name, offers)?;
         self.streams.end_of_others(&member.name, link.instance);
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-        for other in nodes.values() {
-            other.tell(ToNode::Joined { member: member.clone() });
-        }
-        link.tell(ToNode::Welcome { node: member.id, members: state.directory.members(), terms: self.limits.terms() });
+        let joined = Encoded::from(&ToNode::Joined { member: member.clone() });
+        nodes.values().for_each(|other| other.tell(&joined));
+        let members = state.directory.members();
+        link.tell(&(&ToNode::Welcome { node: member.id, members, terms: self.limits.terms() }).into());
         nodes.insert(member.id, link);
         self.arrived.notify_waiters();
         Ok(member)
@@ -197,7 +206,7 @@ impl Hub {
             let refused = Refused::NotAllowed { name, callbacks: callbacks.clone() };
             tracing::warn!(node, reason = %refused, "refused callbacks");
             if let Some(link) = self.link(node) {
-                link.tell(ToNode::OffersRefused { callbacks, reason: refused.to_string() });
+                link.tell(&(&ToNode::OffersRefused { callbacks, reason: refused.to_string() }).into());
             }
         }
         let offers = state.directory.offer(node, offers)?;
@@ -382,9 +391,8 @@ impl Hub {
     }
 
     fn tell_all(&self, message: &ToNode) {
-        for link in self.nodes.read().unwrap_or_else(PoisonError::into_inner).values() {
-            link.tell(message.clone());
-        }
+        let message = message.into();
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|link| link.tell(&message));
     }
 
     fn link(&self, node: NodeId) -> Option<NodeLink> {
@@ -433,7 +441,8 @@ impl Nodes for Reach<'_> {
             let backlog = link.frames.send(head, payload);
             // Calls stop long before, so these are replies; and nobody could tell their callers that there are none.
             if backlog as u64 > self.hub.limits.backlog_per_node {
-                link.connection.close(CloseCode::Limit, "more replies wait for this node than `backlog_per_node` allows");
+                link.connection
+                    .close(CloseCode::Limit, "more replies wait for this node than `backlog_per_node` allows");
             }
         }
     }

@@ -5,16 +5,11 @@ use std::{sync::Arc, time::Duration, vec::Drain};
 use bytes::Bytes;
 use daffi_core::{
     link::{FrameSender, Intake, LinkError, Reader, Throttle, receive_frames},
-    transport::{CloseCode, Connection, ConnectionLost, Incoming, Listener, Priority, SendStream, StreamLost},
-    wire::{
-        Malformed, NodeId, StreamKind,
-        control::{ToController, ToNode},
-        frame::Frame,
-        limits, message, preamble,
-    },
+    transport::{CloseCode, Connection, ConnectionLost, Incoming, Listener, Priority, SendStream},
+    wire::{Malformed, NodeId, StreamKind, control::ToController, frame::Frame, limits, preamble},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
@@ -24,7 +19,7 @@ use crate::{
     directory::{Refused, some_of},
     fanout,
     gate::{Gate, Unfinished},
-    hub::{Hub, NodeLink, Producer},
+    hub::{Hub, Messages, NodeLink, Producer},
     limits::Limits,
 };
 
@@ -158,7 +153,7 @@ struct Session {
     link: NodeLink,
     send: SendStream,
     receive: Reader,
-    messages: mpsc::Receiver<ToNode>,
+    messages: Messages,
     lane: daffi_core::link::LaneWriter,
 }
 
@@ -224,7 +219,8 @@ async fn is_held(hub: &Hub, name: &str, instance: u64) -> bool {
     }
     let answered = holder.alive.notified();
     let patience = PROBE.max(holder.connection.rtt() * 4).min(limits::HANDSHAKE / 2);
-    if holder.control.try_send(ToNode::Probe).is_ok() && timeout(patience, answered).await.is_ok() {
+    holder.probe();
+    if timeout(patience, answered).await.is_ok() {
         return true;
     }
     holder.set_gone();
@@ -253,7 +249,7 @@ impl Session {
         };
         let ended = tokio::select! {
             ended = read_control(receive, connection, node, hub, &link.alive) => ended,
-            lost = write_control(send, messages) => Err(lost.into()),
+            lost = messages.write(send) => Err(lost.into()),
             lost = lane.run(connection.clone()) => Err(lost.into()),
             error = receive_frames(connection, intake, deliver) => Err(error),
             error = fanout::accept(&producer, &link, hub) => Err(error),
@@ -308,17 +304,4 @@ async fn read_control(
             None => return Err(Malformed("the control stream ended").into()),
         }
     }
-}
-
-async fn write_control(mut send: SendStream, mut messages: mpsc::Receiver<ToNode>) -> StreamLost {
-    let mut gathered = Vec::new();
-    while messages.recv_many(&mut gathered, 64).await > 0 {
-        let mut bytes = Vec::new();
-        gathered.drain(..).for_each(|message| message::put(&message, &mut bytes));
-        if let Err(lost) = send.write(&mut [bytes.into()]).await {
-            return lost;
-        }
-    }
-    // The hub dropped the link: the node was taken out.
-    StreamLost::Stopped
 }

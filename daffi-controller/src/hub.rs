@@ -210,6 +210,9 @@ impl Hub {
             }
         }
         let offers = state.directory.offer(node, offers)?;
+        if offers.is_empty() {
+            return Ok(());
+        }
         // Under the lock, so that everybody hears of joins, offers and departures in one order.
         self.tell_all(&ToNode::Offered { node, offers });
         self.arrived.notify_waiters();

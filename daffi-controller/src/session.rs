@@ -6,7 +6,13 @@ use bytes::Bytes;
 use daffi_core::{
     link::{FrameSender, Intake, LinkError, Reader, Throttle, receive_frames},
     transport::{CloseCode, Connection, ConnectionLost, Incoming, Listener, Priority, SendStream},
-    wire::{Malformed, NodeId, StreamKind, control::ToController, frame::Frame, limits, preamble},
+    wire::{
+        Malformed, NodeId, StreamKind,
+        control::ToController,
+        frame::Frame,
+        limits::{self, CONTROL_RATE, MAX_CONTROL},
+        preamble,
+    },
 };
 use tokio::{
     sync::watch,
@@ -26,6 +32,9 @@ use crate::{
 /// How long the holder of a name has to show that it is alive, when another node asks for the name. A node that was killed
 /// and started again need not wait for [`limits::IDLE`] then.
 const PROBE: Duration = Duration::from_millis(500);
+
+/// How many control messages of a node are read before others have their turn, who are told of them.
+const TOGETHER: u32 = 64;
 
 /// How long a closed connection lingers, so that the peer learns why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -191,7 +200,7 @@ async fn join(connection: &Connection, hub: &Hub, access: &Access) -> Result<Ses
 
     let (frames, lane) = FrameSender::new();
     let throttle = hub.limits.bytes_per_second_per_node.map_or_else(Throttle::default, Throttle::new);
-    receive.set_throttle(throttle.clone());
+    receive.set_throttle(Throttle::with_burst(CONTROL_RATE, MAX_CONTROL as u64));
     let (link, messages) = NodeLink::new(connection.clone(), frames, throttle, &name, instance);
     let member = match hub.join(name, offers.clone(), link.clone()) {
         Err(Refused::NameTaken(name)) => {
@@ -285,7 +294,13 @@ async fn read_control(
     hub: &Hub,
     alive: &tokio::sync::Notify,
 ) -> Result<(), LinkError> {
+    let mut read = 0_u32;
     loop {
+        // What has come already is read without a wait.
+        read = read.wrapping_add(1);
+        if read.is_multiple_of(TOGETHER) {
+            tokio::task::yield_now().await;
+        }
         match receive.message().await? {
             Some(ToController::Offer { offers }) => {
                 if let Err(refused) = hub.offer(node, offers) {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use daffi::{Limits, callback, callbacks, fetcher};
 use daffi_core::{
     transport::{CloseCode, ConnectionLost},
-    wire::offer::Offer,
+    wire::{
+        control::{ToController, ToNode},
+        offer::Offer,
+    },
 };
 use tokio::time::timeout;
 
@@ -18,6 +21,9 @@ async fn echo_callback(number: u64) -> u64 {
 
 #[fetcher]
 async fn echo(number: u64) -> u64;
+
+/// An offer that offers nothing.
+const NOTHING: ToController = ToController::Offer { offers: Vec::new() };
 
 /// A callback that takes so many bytes in a message.
 fn large(size: usize) -> Offer {
@@ -47,6 +53,36 @@ async fn who_does_not_read_who_is_there_is_sent_away_alone() {
     let lost = lost.expect("what it does not read is kept");
     let ConnectionLost::ClosedByPeer { code: CloseCode::Limit, reason } = lost else { panic!("closed by {lost}") };
     assert!(reason.contains("too slowly"), "{reason}");
+    assert_eq!(echo(7).on(&caller).await, Ok(7));
+    drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_offered_already_is_told_to_nobody() {
+    let network = Network::start(Limits::default());
+    let mut watcher = Peer::join(&network, "watcher", []).await;
+    let mut peer = Peer::join(&network, "hostile", [large(0)]).await;
+    assert!(matches!(watcher.hear().await, ToNode::Joined { member } if member.name == "hostile"));
+    let again = ToController::Offer { offers: vec![large(1), large(2)] };
+    let fresh = Offer { name: "fresh".into(), ..Offer::default() };
+    let fresh = ToController::Offer { offers: vec![large(3), fresh] };
+    peer.tell([NOTHING, again, NOTHING, fresh]).await;
+    let told = timeout(QUIET, watcher.hear()).await.unwrap();
+    let ToNode::Offered { offers, .. } = told else { panic!("told {told:?}") };
+    assert_eq!(offers.iter().map(|offered| &*offered.offer.name).collect::<Vec<_>>(), ["fresh"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_offers_is_held_back_and_others_do_not_notice() {
+    let network = Network::start(Limits::default());
+    let server = network.node("server", callbacks![echo_callback]).await;
+    let caller = network.node("caller", callbacks![]).await;
+    caller.wait_process("server").await.unwrap();
+    let mut peer = Peer::join(&network, "hostile", []).await;
+    let messages = (10 << 20) / 20;
+    let flood = peer.tell((0..messages).map(|_| NOTHING));
+    let short = Duration::from_secs(30);
+    assert!(timeout(short, flood).await.is_err(), "more was read in {short:?} than may be said in that time");
     assert_eq!(echo(7).on(&caller).await, Ok(7));
     drop(server);
 }

@@ -22,7 +22,12 @@ struct Shared {
 impl Throttle {
     /// Lets through so many bytes a second, and those of one second at once.
     pub fn new(bytes_per_second: u64) -> Self {
-        let bucket = Mutex::new(Bucket::new(bytes_per_second, bytes_per_second, Duration::ZERO));
+        Self::with_burst(bytes_per_second, bytes_per_second)
+    }
+
+    /// Lets through so many bytes a second, and `burst` at once.
+    pub fn with_burst(bytes_per_second: u64, burst: u64) -> Self {
+        let bucket = Mutex::new(Bucket::new(bytes_per_second, burst, Duration::ZERO));
         Self(Some(Arc::new(Shared { bucket, began: Instant::now() })))
     }
 

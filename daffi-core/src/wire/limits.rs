@@ -10,6 +10,10 @@ pub const MAX_NAME: usize = 128;
 /// a few callbacks each.
 pub const MAX_CONTROL: usize = 4 << 20;
 
+/// How many bytes of control messages are read of a node a second, beyond the first [`MAX_CONTROL`]: it has little to say there, but for
+/// what it offers, and all that fits into that.
+pub const CONTROL_RATE: u64 = 64 << 10;
+
 /// How many bytes of control messages may wait to be sent to a node. One that reads so slowly is let go: it would act on what was long
 /// ago. Everybody may come and go once while it is welcomed.
 pub const MAX_CONTROL_BACKLOG: usize = 4 * MAX_CONTROL;

@@ -10,6 +10,8 @@ mod control;
 mod edges;
 #[path = "limits/file.rs"]
 mod file;
+#[path = "limits/gathering.rs"]
+mod gathering;
 #[path = "limits/peer.rs"]
 mod peer;
 #[path = "joining/raw.rs"]

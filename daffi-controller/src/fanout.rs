@@ -231,7 +231,7 @@ async fn serve_hop(
 
 /// Reads the producer's batches and queues them, and lets in who comes; returns only if the stream cannot go on here.
 async fn take_in(entrance: &mut Entrance, mut source: RecvStream, first: Bytes, throttle: &Throttle) -> LinkError {
-    let (mut cutter, mut chunks) = (Cutter::up_to(entrance.fanout().item_size()), vec![first]);
+    let (mut cutter, mut chunks) = (Cutter::up_to(entrance.fanout().item_at_once()), vec![first]);
     loop {
         chunks.drain(..).for_each(|chunk| cutter.push(chunk));
         loop {

@@ -172,9 +172,9 @@ impl Fanout {
         self.news.notify_one();
     }
 
-    /// How many bytes an item may have.
-    pub(super) const fn item_size(&self) -> u64 {
-        self.item_size
+    /// How many bytes of an item may come in one batch.
+    pub(super) fn item_at_once(&self) -> u64 {
+        if self.lock().takes_fragments { self.item_size.min(2 * FRAGMENT as u64) } else { self.item_size }
     }
 
     /// Where the stream is.

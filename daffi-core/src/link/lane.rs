@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, SemaphorePermit, mpsc},
     task::JoinSet,
 };
 
@@ -32,6 +32,8 @@ const TOGETHER: usize = 256;
 
 /// Nodes are told how large a payload may be, and send no larger one.
 const TOO_LARGE: Malformed = Malformed("a frame above the limit");
+
+const OTHER_LENGTH: Malformed = Malformed("a large frame of another length than it says");
 
 /// Sends frames over one connection, from any thread, without waiting. Clones share the lane.
 #[derive(Debug, Clone)]
@@ -239,12 +241,13 @@ async fn write_large(
     mut frames: mpsc::UnboundedReceiver<Large>,
     connection: &Connection,
 ) -> ConnectionLost {
-    let mut streams = JoinSet::new();
+    let (mut streams, together) = (JoinSet::new(), Together::default());
     while let Some(Large { bytes, payload }) = frames.recv().await {
         // What has gone out already need not be remembered.
         while streams.try_join_next().is_some() {}
-        let (lane, connection) = (lane.clone(), connection.clone());
+        let (lane, connection, together) = (lane.clone(), connection.clone(), together.clone());
         streams.spawn(async move {
+            let _room = together.enter(bytes.len() as u64).await;
             // A lost connection is noticed by all; a peer that refuses a frame has its reasons.
             let _ = send_large(connection, bytes.into()).await;
             lane.lock().large -= payload;
@@ -266,6 +269,29 @@ async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLo
     stream.finish();
     let _ = stream.settled().await;
     Ok(())
+}
+
+/// Bounds what large frames have together that are on their way at a time: see [`limits::LARGE_TOGETHER`]. Clones share it.
+#[derive(Debug, Clone)]
+struct Together(Arc<Semaphore>);
+
+impl Default for Together {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(limits::LARGE_TOGETHER)))
+    }
+}
+
+impl Together {
+    /// Room for a frame of so many bytes, until it is dropped; nothing for one that needs none. They have their turns in the order in
+    /// which they came. Cancel safe.
+    async fn enter(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        if bytes <= limits::LARGE_ALONE as u64 {
+            return None;
+        }
+        // What says that it is larger is refused elsewhere.
+        let room = bytes.min(limits::LARGE_TOGETHER as u64) as u32;
+        self.0.acquire_many(room).await.ok()
+    }
 }
 
 /// What a peer may send in frames.
@@ -302,11 +328,13 @@ pub async fn receive_frames<D>(connection: &Connection, intake: Intake, deliver:
 where
     D: Fn(Drain<'_, Frame>) -> Result<(), Malformed> + Clone + Send + 'static,
 {
-    let mut streams = JoinSet::new();
+    let (mut streams, together) = (JoinSet::new(), Together::default());
     loop {
         tokio::select! {
             accepted = connection.accept_uni() => match accepted {
-                Ok(stream) => { streams.spawn(receive_stream(stream, intake.clone(), deliver.clone())); }
+                Ok(stream) => {
+                    streams.spawn(receive_stream(stream, intake.clone(), together.clone(), deliver.clone()));
+                }
                 Err(lost) => return lost.into(),
             },
             Some(ended) = streams.join_next() => match ended {
@@ -319,7 +347,7 @@ where
     }
 }
 
-async fn receive_stream<D>(stream: RecvStream, intake: Intake, deliver: D) -> Result<(), LinkError>
+async fn receive_stream<D>(stream: RecvStream, intake: Intake, together: Together, deliver: D) -> Result<(), LinkError>
 where
     D: Fn(Drain<'_, Frame>) -> Result<(), Malformed>,
 {
@@ -365,13 +393,22 @@ where
             }
         }
         StreamKind::LargeFrame => {
-            let (mut body, mut paid) = (Vec::new(), 0);
+            let (mut body, mut paid, mut room) = (Vec::new(), 0, None);
             loop {
                 for chunk in chunks.drain(..) {
                     body.extend_from_slice(&chunk);
                 }
-                if body.len() > limits::MAX_HEAD + intake.payload + 8 {
-                    return Err(TOO_LARGE.into());
+                let mut input: &[u8] = &body;
+                if let Some(length) = varint::take(&mut input) {
+                    if length > (limits::MAX_HEAD + intake.payload) as u64 {
+                        return Err(TOO_LARGE.into());
+                    }
+                    if input.len() as u64 > length {
+                        return Err(OTHER_LENGTH.into());
+                    }
+                    if room.is_none() {
+                        room = together.enter(length).await;
+                    }
                 }
                 intake.throttle.pay(body.len() - paid).await;
                 paid = body.len();
@@ -382,7 +419,7 @@ where
             let mut input: &[u8] = &body;
             let length = varint::expect(&mut input)?;
             if length != input.len() as u64 {
-                return Err(Malformed("a large frame of another length than it says").into());
+                return Err(OTHER_LENGTH.into());
             }
             let prefix = body.len() - input.len();
             let frame = Frame::decode(Bytes::from(body).slice(prefix..))?;

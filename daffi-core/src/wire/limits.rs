@@ -28,6 +28,14 @@ pub const MAX_HEAD: usize = 64 << 10;
 /// the small ones behind it. At 16 KiB the small ones wait for 8 µs at 2 GiB/s.
 pub const LANE_FRAME: usize = 16 << 10;
 
+/// A large frame above this size takes of [`LARGE_TOGETHER`].
+pub const LARGE_ALONE: usize = 1 << 20;
+
+/// How many bytes the large frames above [`LARGE_ALONE`] may have together that are on their way over a connection at a time, in one
+/// direction: as many as the largest of them. Further ones wait, at their sender; the other end reads no more of them, and does not
+/// gather what many of them begin.
+pub const LARGE_TOGETHER: usize = MAX_HEAD + MAX_PAYLOAD;
+
 /// A batch is closed when it has this many bytes. Measured with 64-byte items through one hop: 1 KiB batches carry 8
 /// million items/s, 16 KiB 19 million, 64 KiB 17 to 22 million, 128 KiB 18 million.
 pub const BATCH: usize = 64 << 10;

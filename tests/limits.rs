@@ -14,6 +14,8 @@ mod file;
 mod gathering;
 #[path = "limits/peer.rs"]
 mod peer;
+#[path = "limits/rates.rs"]
+mod rates;
 #[path = "joining/raw.rs"]
 #[allow(dead_code, reason = "what joins by hand is for the tests of joining too")]
 mod raw;

@@ -42,6 +42,7 @@ use crate::{
     fanout::Rooms,
     judge::Judge,
     limits::Limits,
+    rates::Rates,
     router::{Nodes, Router},
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Hub {
     pub(crate) limits: Arc<Limits>,
     /// Where the streams of each node have their places.
     pub(crate) rooms: Rooms,
+    /// How fast each node may send.
+    pub(crate) rates: Rates,
     access: Access,
     state: Mutex<State>,
     /// Apart from the rest, because every frame looks here.
@@ -150,6 +153,7 @@ impl Hub {
         };
         Self {
             rooms: Rooms::new(limits.streams_per_node),
+            rates: Rates::new(limits.bytes_per_second_per_node),
             limits,
             access,
             state: Mutex::new(state),

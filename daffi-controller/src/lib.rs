@@ -14,6 +14,7 @@ mod gate;
 mod hub;
 mod judge;
 mod limits;
+mod rates;
 mod refusals;
 mod router;
 mod rules;

@@ -67,7 +67,7 @@ pub struct Limits {
     pub connections_per_second_per_address: u32,
     /// How many more are taken from it at once; 1,000.
     pub connections_burst_per_address: u32,
-    /// How many bytes a second each node may send, calls, replies and items together; not set. What it sends beyond that is not read,
+    /// How many bytes a second each node may send, calls, replies and items together; not set. It is the same when it joins again. What it sends beyond that is not read,
     /// so that it waits and nothing is lost. What it may send in a second it may send at once.
     #[serde(deserialize_with = "some_size")]
     pub bytes_per_second_per_node: Option<u64>,

@@ -199,7 +199,8 @@ async fn join(connection: &Connection, hub: &Hub, access: &Access) -> Result<Ses
     }
 
     let (frames, lane) = FrameSender::new();
-    let throttle = hub.limits.bytes_per_second_per_node.map_or_else(Throttle::default, Throttle::new);
+    let throttle = hub.rates.of(&name);
+    // Not the node's: who sends much shows all the same that it is alive, and leaves when it says so.
     receive.set_throttle(Throttle::with_burst(CONTROL_RATE, MAX_CONTROL as u64));
     let (link, messages) = NodeLink::new(connection.clone(), frames, throttle, &name, instance);
     let member = match hub.join(name, offers.clone(), link.clone()) {

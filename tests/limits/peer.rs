@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use daffi::{Limits, Node};
+use daffi::{Limits, Node, testing::NodeBuilder};
 use daffi_core::{
     link::Reader,
     transport::{Connection, JoinToken, Listener, SendStream, memory},
     wire::{
         CallbackId, NodeId, StreamKind,
         control::{Member, ToController, ToNode},
-        frame::{self, Head},
+        frame::{self, Ask, Head},
         message,
         offer::Offer,
         preamble,
@@ -43,13 +43,13 @@ impl Network {
         name: &str,
         callbacks: impl IntoIterator<Item = daffi_core::node::Callback>,
     ) -> Node {
-        // One that loses its connection is not to hide it.
-        let builder = Node::builder()
-            .reconnect(false)
-            .name(name)
-            .network(&self.network, CONTROLLER)
-            .token(self.token.to_string());
-        builder.callbacks(callbacks).join().await.unwrap()
+        self.builder(name).callbacks(callbacks).join().await.unwrap()
+    }
+
+    /// A node of this name that is about to join. One that loses its connection is not to hide it.
+    pub(crate) fn builder(&self, name: &str) -> NodeBuilder {
+        let builder = Node::builder().reconnect(false).name(name);
+        builder.network(&self.network, CONTROLLER).token(self.token.to_string())
     }
 }
 
@@ -83,6 +83,17 @@ impl Peer {
     pub(crate) fn find(&self, name: &str) -> (NodeId, CallbackId) {
         let member = self.members.iter().find(|member| member.name == name).unwrap();
         (member.id, member.offers[0].id)
+    }
+
+    /// Sends a call to nobody, of this size.
+    pub(crate) async fn large(connection: &Connection, size: usize) -> SendStream {
+        let mut bytes = vec![StreamKind::LargeFrame as u8];
+        let ask = Ask { callback: 0, budget: None, trace: None };
+        frame::put(&Head::Call { id: 1, peer: 999, ask }, &vec![0; size], &mut bytes);
+        let mut send = connection.open_uni().await.unwrap();
+        send.write(&mut [bytes.into()]).await.unwrap();
+        send.finish();
+        send
     }
 
     /// Sends these control messages together.

@@ -31,6 +31,14 @@ impl Throttle {
         Self(Some(Arc::new(Shared { bucket, began: Instant::now() })))
     }
 
+    /// Whether a new one would be the same: nobody else has this one, and nothing is owed.
+    pub fn is_as_new(&self) -> bool {
+        self.0.as_ref().is_none_or(|shared| {
+            let mut bucket = shared.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::strong_count(shared) == 1 && bucket.is_full(shared.began.elapsed())
+        })
+    }
+
     /// Counts what was read, and waits until more may be. Cancel safe: what was counted stays so.
     pub async fn pay(&self, bytes: usize) {
         let Some(shared) = &self.0 else { return };

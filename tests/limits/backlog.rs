@@ -2,14 +2,16 @@
 
 use std::pin::pin;
 
-use daffi::{callback, callbacks, fetcher};
+use daffi::{Limits, callback, callbacks, fetcher};
+use daffi_controller::{Globs, Rule};
 use daffi_core::{
     transport::{CloseCode, ConnectionLost, RecvStream},
     wire::{
         CallbackId, StreamKind,
-        failure::Failure,
+        failure::{Failure, Right},
         frame::{Ask, Decoder, Head, Status},
-        limits::{LANE_FRAME, MAX_LANE_BACKLOG, MAX_TARGETS},
+        limits::{LANE_FRAME, MAX_LANE_BACKLOG, MAX_NAME, MAX_TARGETS},
+        offer::Offer,
     },
 };
 use serde_bytes::ByteBuf;
@@ -47,14 +49,21 @@ async fn failures(mut lane: RecvStream, count: usize) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn who_takes_no_answers_is_not_read_and_has_them_all_when_it_does() {
-    // Each of its calls is one too many at each of its targets, and says so at length.
-    let network = Network::start(limits(|limits| limits.calls_per_node = 1));
-    let mut peer = Peer::join(&network, "hostile", []).await;
-    let failure = Failure::Limit { name: "calls_per_node".into(), allowed: 1 }.encode().len();
-    // So many that what is refused of them is more than fits between the two ends.
-    let calls = MAX_LANE_BACKLOG / (MAX_TARGETS * failure) + (3 << 20) / LANE_FRAME;
-    let frames = (0..calls as u64)
-        .map(|id| (Head::Broadcast { id, targets: vec![999; MAX_TARGETS], ask: ask(0) }, vec![0; LANE_FRAME]));
+    // None of its calls is allowed, and each is told so at length.
+    let (caller, callback) = ("h".repeat(MAX_NAME), "c".repeat(MAX_NAME));
+    let offer = Offer { name: callback.clone(), ..Offer::default() };
+    let rule = Rule::of_nodes(Globs::new(["server"]).unwrap()).offer(Globs::new(["*"]).unwrap());
+    let network = Network::start_with(Limits::default(), [rule].into_iter().collect());
+    let _server = Peer::join(&network, "server", [offer]).await;
+    let mut peer = Peer::join(&network, &caller, []).await;
+    let (server, number) = peer.find("server");
+    let failure = Failure::NotAllowed { caller, callback, right: Right::Call }.encode().len();
+    let calls = MAX_LANE_BACKLOG / (MAX_TARGETS * failure) + 2;
+    let broadcasts = (0..calls as u64)
+        .map(|id| (Head::Broadcast { id, targets: vec![server; MAX_TARGETS], ask: ask(number) }, Vec::new()));
+    // What nothing follows from, and is more than fits between the two ends.
+    let reply = (Head::Reply { id: 0, node: 0, status: Status::Value }, vec![0; LANE_FRAME]);
+    let frames = broadcasts.chain(std::iter::repeat_n(reply, (4 << 20) / LANE_FRAME));
     let connection = peer.connection.clone();
     let mut saying = pin!(peer.say(frames));
     assert!(timeout(QUIET, &mut saying).await.is_err(), "all was read, and all that follows from it is kept");

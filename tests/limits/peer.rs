@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use daffi::{Limits, Node, testing::NodeBuilder};
+use daffi_controller::{Access, Rules};
 use daffi_core::{
     link::Reader,
     transport::{Connection, JoinToken, Listener, SendStream, memory},
@@ -31,10 +32,15 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn start(limits: Limits) -> Self {
+        Self::start_with(limits, Rules::default())
+    }
+
+    pub(crate) fn start_with(limits: Limits, rules: Rules) -> Self {
         let (network, token) = (memory::Network::new(), JoinToken::generate([0; 32]));
+        let access = Access::new(token.clone().into(), rules);
         let (stop, stopped) = watch::channel(None);
         let listener = Listener::Memory(network.listen(CONTROLLER));
-        tokio::spawn(daffi_controller::serve(listener, token.clone(), limits, stopped));
+        tokio::spawn(daffi_controller::serve(listener, access, limits, stopped));
         Self { network, token, _stop: stop }
     }
 

@@ -106,7 +106,7 @@ impl Builder {
         self
     }
 
-    /// A file with the join token.
+    /// A file with the join token. On Unix it is refused if others than its owner may read it, as is one that `DAFFI_TOKEN_FILE` names.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials.token = TokenSource::File(path.into());
         self

@@ -180,8 +180,9 @@ impl Builder {
         self
     }
 
-    /// Where a controller is that takes the place of those before it, should none of them answer. A node that has lost its controller
-    /// looks for one from the first on, and gives each two seconds. One in this process has no others.
+    /// Where a controller is that takes the place of those before it, should none of them answer or all of them be about to stop. A node
+    /// that has lost its controller looks for one from the first on, and gives each two seconds to answer and five to let it in.
+    /// One in this process has no others.
     ///
     /// Controllers know nothing of each other: nodes meet that have joined the same one. Each has to have the same key and token, as
     /// with a copy of the state directory, or certificates of one authority.
@@ -210,7 +211,7 @@ impl Builder {
         self
     }
 
-    /// A file with the join token.
+    /// A file with the join token. On Unix it is refused if others than its owner may read it, as is one that `DAFFI_TOKEN_FILE` names.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.node = self.node.token_file(path);
         self.token_given = true;

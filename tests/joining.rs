@@ -11,6 +11,8 @@ mod names;
 mod presence;
 #[path = "joining/raw.rs"]
 mod raw;
+#[path = "joining/standby.rs"]
+mod standby;
 #[path = "joining/tokens.rs"]
 mod tokens;
 #[path = "joining/versions.rs"]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use daffi_core::transport::{Authority, Identity, IssueError, Validity};
+use daffi_core::transport::{Authority, Identity, IssueError, StateError, Validity, read_secret};
 use tempfile::NamedTempFile;
 
 /// What to make, and where.
@@ -50,6 +50,8 @@ pub(crate) enum CertError {
     #[error("could not {action} {path}: {source}{}", hint(.path, .source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
+    Key(#[from] StateError),
+    #[error(transparent)]
     Issue(#[from] IssueError),
 }
 
@@ -74,11 +76,13 @@ impl Cert {
     }
 
     fn authority(&self) -> Result<Authority, CertError> {
-        let read = |name: &str| {
-            let path = self.dir.join(name);
-            fs::read_to_string(&path).map_err(|source| CertError::Io { action: "read", path, source })
-        };
-        Ok(Authority::from_pem(&read("ca.pem")?, &read("ca.key")?)?)
+        let path = self.dir.join("ca.pem");
+        let certificate = fs::read_to_string(&path).map_err(|source| CertError::Io { action: "read", path, source })?;
+        let key = read_secret(self.dir.join("ca.key")).map_err(|error| match error {
+            StateError::Io { action, path, source } => CertError::Io { action, path, source },
+            exposed => exposed.into(),
+        })?;
+        Ok(Authority::from_pem(&certificate, &key)?)
     }
 
     fn write(&self, stem: &str, identity: &Identity) -> Result<[PathBuf; 2], CertError> {

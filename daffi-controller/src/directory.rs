@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use daffi_core::wire::{
     CallbackId, NodeId,
     control::{Member, Offered},
-    limits::MAX_CONTROL,
+    limits::{MAX_CONTROL, MAX_NAME},
     message,
     name::{self, InvalidName},
     offer::Offer,
@@ -274,13 +274,19 @@ fn distinct(mut offers: Vec<Offer>) -> Vec<Offer> {
 
 /// Whether these are names, of a node and of its callbacks.
 pub(crate) fn check_names(node: &str, offers: &[Offer]) -> Result<(), Refused> {
-    name::check(node).map_err(|why| Refused::NodeName { name: node.to_owned(), why })?;
+    name::check(node).map_err(|why| Refused::NodeName { name: beginning(node).to_owned(), why })?;
     check_callbacks(offers)
 }
 
 pub(crate) fn check_callbacks(offers: &[Offer]) -> Result<(), Refused> {
-    let bad = |name: &str| name::check(name).err().map(|why| Refused::CallbackName { name: name.to_owned(), why });
+    let refused = |name: &str, why| Refused::CallbackName { name: beginning(name).to_owned(), why };
+    let bad = |name: &str| name::check(name).err().map(|why| refused(name, why));
     offers.iter().find_map(|offer| bad(&offer.name)).map_or(Ok(()), Err)
+}
+
+/// As much of what a node says as a name may have: the rest is not for logs and answers.
+pub(crate) fn beginning(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME)]
 }
 
 /// A few of them: the reason for which a connection is closed has to fit into a packet.
@@ -401,5 +407,18 @@ mod tests {
         assert!(matches!(directory.join("a b".into(), vec![]), Err(Refused::NodeName { .. })));
         assert!(matches!(directory.join("a".into(), vec![offer("x y")]), Err(Refused::CallbackName { .. })));
         assert_eq!(directory.members(), []);
+    }
+
+    #[test]
+    fn of_a_name_that_is_too_long_little_is_said() {
+        let mut directory = directory();
+        let long = "ü".repeat(1 << 20);
+        for refused in [
+            directory.join(long.clone(), vec![]).unwrap_err(),
+            directory.join("a".into(), vec![offer(&long)]).unwrap_err(),
+        ] {
+            let said = refused.to_string();
+            assert!(said.len() < 400 && said.contains("this one has 2097152"), "{said}");
+        }
     }
 }

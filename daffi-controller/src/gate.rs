@@ -14,10 +14,13 @@ use std::{
 use daffi_core::{transport::Incoming, wire::bucket::Bucket};
 use tokio::time::Instant;
 
-use crate::limits::Limits;
+use crate::{limits::Limits, refusals::Ration};
 
 /// From how many addresses on those that have been quiet are forgotten.
 const ADDRESSES: usize = 1_024;
+
+/// How many that were not let in are logged at once: more than go wrong when somebody makes a mistake, less than hurts.
+const LOGGED: u64 = 20;
 
 /// Lets connections in. Clones are the same gate.
 #[derive(Debug, Clone)]
@@ -36,9 +39,9 @@ struct State {
     /// How many have not joined yet.
     unfinished: usize,
     addresses: HashMap<IpAddr, Address>,
-    /// How often it is told that connections are refused: a flood is not to flood the log.
-    told: Bucket,
-    untold: u64,
+    /// How often it is logged that connections are refused, and that those that were taken did not join: a flood is not to flood the log.
+    refused: Ration,
+    failed: Ration,
 }
 
 #[derive(Debug)]
@@ -66,8 +69,8 @@ pub(crate) struct Unfinished {
 impl Gate {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
         let rate = Bucket::new(limits.connections_per_second.into(), limits.connections_burst.into(), Duration::ZERO);
-        let told = Bucket::new(1, 1, Duration::ZERO);
-        let state = State { rate, unfinished: 0, addresses: HashMap::new(), told, untold: 0 };
+        let (refused, failed) = (Ration::new(1), Ration::new(LOGGED));
+        let state = State { rate, unfinished: 0, addresses: HashMap::new(), refused, failed };
         Self(Arc::new(Shared { limits, state: Mutex::new(state), began: Instant::now() }))
     }
 
@@ -127,12 +130,18 @@ impl State {
     }
 
     fn refuse(&mut self, why: &str, address: Option<IpAddr>, now: Duration) -> Verdict {
-        self.untold += 1;
-        if self.told.take(now) {
-            let refused = std::mem::take(&mut self.untold);
-            tracing::warn!(?address, refused, why, "refused connections");
+        if let Some(passed_over) = self.refused.take(now) {
+            tracing::warn!(?address, refused = passed_over + 1, why, "refused connections");
         }
         Verdict::Refuse
+    }
+}
+
+impl Unfinished {
+    /// Whether to log that it does not join, and then how many others did not since the last that was logged.
+    pub(crate) fn is_to_be_logged(&self) -> Option<u64> {
+        let now = self.gate.0.began.elapsed();
+        self.gate.lock().failed.take(now)
     }
 }
 

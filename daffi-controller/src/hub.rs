@@ -258,16 +258,24 @@ impl Hub {
         }
     }
 
-    /// The way to the caller whose call a node answers with a stream, and the number that the caller gave the call; or why there
-    /// is no such call: it may just have been cancelled.
+    /// The way to the caller whose call a node answers with a stream, the number that the caller gave the call, and the callback that
+    /// it called; or why there is no such call: it may just have been cancelled, or the rules may have changed since it went out.
     pub(crate) fn answer_by_stream(
         &self,
         callee: NodeId,
         call: CallId,
         caller: NodeId,
-    ) -> Result<(NodeLink, CallId), Failure> {
-        let call = self.lock().router.answer_by_stream(callee, call, caller).ok_or(Failure::Cancelled)?;
-        self.link(caller).map(|link| (link, call)).ok_or(Failure::NoNode)
+    ) -> Result<(NodeLink, CallId, CallbackId), Failure> {
+        let mut state = self.lock();
+        let State { directory, router, judge, .. } = &mut *state;
+        let (call, callback) = router.answer_by_stream(callee, call, caller).ok_or(Failure::Cancelled)?;
+        let link = self.link(caller).ok_or(Failure::NoNode)?;
+        if let Some(failure) = judge.forbids(directory, caller, Right::Call, callee, callback) {
+            let Frame { head, payload } = Frame::failure(call, callee, &failure);
+            link.frames.send(&head, &payload);
+            return Err(failure);
+        }
+        Ok((link, call, callback))
     }
 
     /// The streams that outlive their producers' connections.

@@ -1,9 +1,9 @@
 //! What was refused, for the log: each refusal says who and what. A node that asks again and again for what it may not have would fill the
-//! log, so of one node so many are logged in a second, and the rest counted.
+//! log, so of one node so many are logged in a second, and the rest counted. Of all that are not let in, together, there is a [`Ration`].
 
 use std::{collections::HashMap, time::Duration};
 
-use daffi_core::wire::{NodeId, failure::Right};
+use daffi_core::wire::{NodeId, bucket::Bucket, failure::Right};
 use tokio::time::Instant;
 
 /// How many refusals of one node are logged in a second: more than a person reads, less than hurts.
@@ -62,6 +62,28 @@ impl Refusals {
     }
 }
 
+/// Lets one line a second into the log, and a few at once after a quiet time; the others it counts.
+#[derive(Debug)]
+pub(crate) struct Ration {
+    bucket: Bucket,
+    passed_over: u64,
+}
+
+impl Ration {
+    pub(crate) fn new(at_once: u64) -> Self {
+        Self { bucket: Bucket::new(1, at_once, Duration::ZERO), passed_over: 0 }
+    }
+
+    /// Whether to log one more, and then how many were not logged since the last.
+    pub(crate) fn take(&mut self, now: Duration) -> Option<u64> {
+        if self.bucket.take(now) {
+            return Some(std::mem::take(&mut self.passed_over));
+        }
+        self.passed_over += 1;
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +96,14 @@ mod tests {
         assert_eq!(refusals.count(2, now), Some(0), "another node's are its own");
         assert_eq!(refusals.count(1, now + SECOND), Some(2));
         assert_eq!(refusals.count(1, now + SECOND), Some(0));
+    }
+
+    #[test]
+    fn a_ration_is_a_few_lines_and_then_one_a_second() {
+        let mut ration = Ration::new(3);
+        let mut take = |now| (0..10).filter_map(|_| ration.take(now)).collect::<Vec<_>>();
+        assert_eq!(take(SECOND), [0, 0, 0]);
+        assert_eq!(take(SECOND * 2), [7]);
+        assert_eq!(take(SECOND * 9), [9, 0, 0]);
     }
 }

@@ -37,6 +37,7 @@ struct Route {
     caller: NodeId,
     call: CallId,
     callee: NodeId,
+    callback: CallbackId,
     tag: u32,
 }
 
@@ -111,11 +112,16 @@ impl Router {
         }
     }
 
-    /// Lets a stream of results take the place of the answer to a call: the number that `caller` gave the call, if there is such
-    /// a call. From here on it is no call any more, and the end of the stream is its cancellation.
-    pub(crate) fn answer_by_stream(&mut self, callee: NodeId, id: CallId, caller: NodeId) -> Option<CallId> {
+    /// Lets a stream of results take the place of the answer to a call: the number that `caller` gave the call, and the callback that
+    /// it called, if there is such a call. From here on it is no call any more, and the end of the stream is its cancellation.
+    pub(crate) fn answer_by_stream(
+        &mut self,
+        callee: NodeId,
+        id: CallId,
+        caller: NodeId,
+    ) -> Option<(CallId, CallbackId)> {
         self.find_route(callee, id).filter(|route| route.caller == caller)?;
-        self.end_route(callee, id).map(|route| route.call)
+        self.end_route(callee, id).map(|route| (route.call, route.callback))
     }
 
     /// How many calls are under way.
@@ -151,10 +157,11 @@ impl Router {
                 continue;
             }
             self.next_tag = (self.next_tag + 1) & ((1 << TAG_BITS) - 1);
-            let key = self.routes.insert(Route { caller, call, callee: *callee, tag: self.next_tag });
+            let (callee, callback, tag) = (*callee, ask.callback, self.next_tag);
+            let key = self.routes.insert(Route { caller, call, callee, callback, tag });
             keys.push(key);
-            let head = Head::Call { id: number(key, self.next_tag), peer: caller, ask };
-            nodes.deliver(*callee, &head, payload);
+            let head = Head::Call { id: number(key, tag), peer: caller, ask };
+            nodes.deliver(callee, &head, payload);
         }
         if !keys.is_empty() {
             own.routes += keys.len();
@@ -266,7 +273,7 @@ mod tests {
         }
     }
 
-    const ASK: Ask = Ask { callback: 0, budget: None, trace: None };
+    const ASK: Ask = Ask { callback: 7, budget: None, trace: None };
 
     fn frame(head: Head) -> Frame {
         Frame { head, payload: Bytes::new() }
@@ -308,7 +315,7 @@ mod tests {
         let id = routed(&nodes.take());
         assert_eq!(router.answer_by_stream(3, id, 1), None, "node 3 was not asked");
         assert_eq!(router.answer_by_stream(2, id, 3), None, "node 3 did not ask");
-        assert_eq!(router.answer_by_stream(2, id, 1), Some(9));
+        assert_eq!(router.answer_by_stream(2, id, 1), Some((9, ASK.callback)));
         assert_eq!((router.answer_by_stream(2, id, 1), router.under_way()), (None, 0));
         router.handle(2, reply(id), &nodes).unwrap();
         assert_eq!(nodes.take(), []);

@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     access::Access,
-    directory::{Refused, some_of},
+    directory::{Refused, beginning, some_of},
     fanout,
     gate::{Gate, Unfinished},
     hub::{Hub, Messages, NodeLink, Producer},
@@ -135,20 +135,27 @@ async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, access
     let established = timeout(patience, incoming.establish()).await;
     let connection = match established.unwrap_or(Err(ConnectionLost::TimedOut)) {
         Ok(connection) => connection,
-        Err(lost) => return tracing::warn!(%peer, %lost, "a connection was not established"),
+        Err(lost) => {
+            if let Some(passed_over) = unfinished.is_to_be_logged() {
+                tracing::warn!(%peer, %lost, passed_over, "a connection was not established");
+            }
+            return;
+        }
     };
     let peer = connection.peer();
     let joining = join(&connection, &hub, &access);
     let joined = timeout_at(began + patience, joining).await.unwrap_or(Err(Rejected::Silent(patience)));
-    drop(unfinished);
     let session = match joined {
         Ok(session) => session,
         Err(rejected) => {
-            tracing::warn!(%peer, reason = %rejected, "refused a node");
+            if let Some(passed_over) = unfinished.is_to_be_logged() {
+                tracing::warn!(%peer, reason = %rejected, passed_over, "refused a node");
+            }
             connection.close(rejected.code(), &rejected.to_string());
             return;
         }
     };
+    drop(unfinished);
     let (node, name) = (session.producer.node, session.producer.name.clone());
     tracing::info!(%peer, node, name, "node joined");
     let reason = session.run(&connection, &hub).await;
@@ -190,12 +197,12 @@ async fn join(connection: &Connection, hub: &Hub, access: &Access) -> Result<Ses
     let Some(ToController::Hello { name, offers, software, instance }) = hello else {
         return Err(LinkError::from(Malformed("the first message is not a hello")).into());
     };
-    tracing::debug!(name, software, offers = offers.len(), "hello");
+    tracing::debug!(name = beginning(&name), software = beginning(&software), offers = offers.len(), "hello");
     // Before the name is looked at: a node that has a certificate may not so much as ask for another's.
     if let Some(certificate) = connection.peer_certificate()
         && !certificate.names(&name)
     {
-        return Err(Rejected::Certificate { node: name, names: certificate.all_names() });
+        return Err(Rejected::Certificate { node: beginning(&name).to_owned(), names: certificate.all_names() });
     }
 
     let (frames, lane) = FrameSender::new();

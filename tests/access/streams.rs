@@ -1,13 +1,27 @@
 //! Rules for streams: each receiver's end says whether it was allowed.
 
-use std::sync::mpsc;
+use std::{sync::mpsc, vec::Drain};
 
 use daffi::{CallError, Event, Incoming, Right, StreamEnded, callback, callbacks, fetcher};
+use daffi_core::{
+    link::{Intake, Reader, receive_frames},
+    transport::{Connection, JoinToken, SendStream, quic::Connector},
+    wire::{
+        CallId, CallbackId, NodeId, StreamKind,
+        control::{ToController, ToNode},
+        frame::{Frame, Head},
+        item_stream::StreamRequest,
+        message,
+        offer::Offer,
+        preamble,
+    },
+};
 use tokio::sync::Semaphore;
 
 use crate::{
     assert_forbidden,
     common::{Controller, PATIENCE, event, meet, soon},
+    raw,
 };
 
 #[callback]
@@ -120,6 +134,88 @@ async fn a_stream_of_results_under_way_ends_when_a_new_rule_forbids_its_call() {
         }
     });
     assert_forbidden::<u64>(Err(error.await), ["sender", "taker-1", "count"], Right::Call);
+}
+
+/// A node made by hand that offers both, and waits for a call: the call, the caller, and the number of what was not called.
+async fn hostile_callee(connection: &Connection, controller: &Controller) -> (SendStream, CallId, NodeId, CallbackId) {
+    let (mut control, receive) = connection.open_bi().await.unwrap();
+    let offers = ["count", "add"].map(|name| Offer { name: name.into(), ..Default::default() }).into();
+    let hello = ToController::Hello { name: "taker-1".into(), offers, software: "a test".into(), instance: 0 };
+    let mut bytes = raw::opening(preamble::VERSION);
+    bytes.extend_from_slice(controller.token().parse::<JoinToken>().unwrap().secret());
+    message::put(&hello, &mut bytes);
+    control.write(&mut [bytes.into()]).await.unwrap();
+    let mut reader = Reader::new(receive);
+    preamble::decode(reader.bytes().await.unwrap()).unwrap();
+    let other = loop {
+        if let Some(ToNode::Welcome { node, members, .. }) = reader.message().await.unwrap() {
+            let own = members.into_iter().find(|member| member.id == node).unwrap();
+            break own.offers.iter().find(|offered| offered.offer.name == "add").unwrap().id;
+        }
+    };
+    let (heads, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let deliver = move |frames: Drain<'_, Frame>| {
+        frames.for_each(|frame| drop(heads.send(frame.head)));
+        Ok(())
+    };
+    tokio::select! {
+        lost = receive_frames(connection, Intake::default(), deliver) => panic!("{lost}"),
+        head = calls.recv() => match head {
+            Some(Head::Call { id, peer, .. }) => (control, id, peer, other),
+            head => panic!("expected a call, got {head:?}"),
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_callee_does_not_save_its_results_by_naming_another_callback() {
+    for rules_change_first in [true, false] {
+        let controller = Controller::configured(&rules("call = \"*\"")).await;
+        let sender = controller.node("sender", []).await;
+        let socket = Connector::new(controller.address()).unwrap();
+        let token = controller.token().parse().unwrap();
+        let connection = Connection::Quic(socket.connect(controller.address(), &token, PATIENCE).await.unwrap());
+        let call = async {
+            sender.wait_function("count").timeout(PATIENCE).await.unwrap();
+            send::count().on(&sender).await
+        };
+        let answers = async {
+            let (control, call, caller, other) = hostile_callee(&connection, &controller).await;
+            if rules_change_first {
+                controller.reconfigure(&rules("call = \"add\"")).unwrap();
+            }
+            let mut bytes = vec![StreamKind::Items as u8];
+            message::put(&results_of(call, caller, other), &mut bytes);
+            let (mut send, receive) = connection.open_bi().await.unwrap();
+            send.write(&mut [bytes.into()]).await.unwrap();
+            (control, send, receive)
+        };
+        let (called, _open) = soon(async { tokio::join!(call, answers) }).await;
+        let ended = match called {
+            Ok(mut results) => {
+                assert!(!rules_change_first);
+                controller.reconfigure(&rules("call = \"add\"")).unwrap();
+                soon(results.next()).await.unwrap()
+            }
+            Err(error) => Err(error),
+        };
+        assert_forbidden::<u64>(ended, ["sender", "taker-1", "count"], Right::Call);
+    }
+}
+
+/// The header of a stream that answers a call, and says that this is what was called.
+fn results_of(call: CallId, caller: NodeId, callback: CallbackId) -> StreamRequest {
+    StreamRequest {
+        callback,
+        targets: vec![caller],
+        stall_millis: 0,
+        trace: None,
+        answers: Some(call),
+        keep: None,
+        live: false,
+        stream: None,
+        resumed: None,
+    }
 }
 
 #[tokio::test]

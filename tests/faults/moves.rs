@@ -3,6 +3,7 @@
 //! Not on loopback, where no address changes and a connection keeps to its own; so this needs another address of the machine.
 
 use std::{
+    env,
     net::{IpAddr, Ipv4Addr, UdpSocket},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use crate::{Path, System, common::soon, remote, stop_unbroken};
 async fn a_session_outlives_a_change_of_the_nodes_address() {
     const ITEMS: u64 = 20_000;
     let Some(host) = address() else {
+        assert!(env::var_os("CI").is_none(), "this machine has no address but loopback, and CI is to run this test");
         return eprintln!("skipped: this machine has no address but loopback");
     };
     let good = Path { delay: Duration::from_millis(5), jitter: Duration::ZERO, loss: 0.0, seed: 4 };

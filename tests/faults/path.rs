@@ -15,11 +15,12 @@ fn bad(seed: u64) -> Path {
 #[tokio::test]
 async fn every_call_has_its_own_result() {
     let system = System::start(Path { loss: 0.05, ..bad(1) }).await;
-    let calls = (0..200).map(|number| remote::double(number).on(&system.b).into_future());
-    let results = soon(join_all(calls)).await;
-    assert!(results.into_iter().eq((0..200).map(|number| Ok(2 * number))));
-    let (lost, carried) = system.proxies[1].packets();
-    assert!(carried > 0, "{lost} lost and {carried} carried");
+    // Many calls share a packet: until one of these was lost.
+    while system.proxies[1].packets().0 == 0 {
+        let calls = (0..200).map(|number| remote::double(number).on(&system.b).into_future());
+        let results = soon(join_all(calls)).await;
+        assert!(results.into_iter().eq((0..200).map(|number| Ok(2 * number))));
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use daffi::{Global, JoinError, StartError};
-use daffi_core::transport::{JoinToken, StateDir};
+use daffi_core::transport::{JoinToken, StateDir, StateError};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{ChildStdout, Command},
@@ -52,7 +52,7 @@ async fn a_damaged_token_is_refused_at_once() {
     let cut = &token[..token.len() - 3];
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
-    std::fs::write(&file, cut).unwrap();
+    write_secret(&file, cut);
     // Nobody listens there, and nobody is looked for.
     let builder = || Global::builder().port(1).connect_timeout(PATIENCE * 10).callbacks([]);
     for (builder, origin) in [
@@ -71,6 +71,38 @@ async fn a_damaged_token_is_refused_at_once() {
     assert!(error.to_string().contains("`daffi-controller token`"), "{error}");
     let error = refusal(soon(builder().token_file(directory.path().join("nothing")).start()).await);
     assert!(error.to_string().contains("nothing"), "{error}");
+}
+
+/// Writes a file that only its owner may read.
+fn write_secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_token_file_that_others_may_read_is_refused() {
+    let controller = Controller::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    write_secret(&file, &controller.token());
+    let builder = |name| controller.builder(name).token_file(&file);
+    drop(builder("a").start().await.unwrap());
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let error = refusal(soon(builder("b").start()).await);
+    assert!(matches!(error, JoinError::State(StateError::Exposed { mode: 0o644, .. })), "{error}");
+    assert!(error.to_string().contains("chmod 600"), "{error}");
+    let mut child = Child::start(
+        "b",
+        controller.address(),
+        PATIENCE,
+        directory.path(),
+        &[("DAFFI_TOKEN_FILE", file.to_str().unwrap())],
+    );
+    assert_eq!(child.says().await, "starts");
+    let refused = child.says().await;
+    assert!(refused.contains("others may read it"), "{refused}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use daffi::{Global, JoinError, StartError, callback, callbacks, fetcher};
@@ -166,17 +166,32 @@ async fn one_address_takes_half_of_the_places_and_others_do_not_notice() {
 
 #[tokio::test]
 async fn nodes_that_come_too_fast_wait_for_their_turn() {
-    let controller = Controller::start_within(limits(|limits| {
-        limits.connections_per_second_per_address = 2;
-        limits.connections_burst_per_address = 2;
-    }));
-    let controller = controller.await;
-    let _others = (controller.node("a", []).await, controller.node("b", []).await);
-    match controller.builder("c").connect_timeout(Duration::from_millis(1)).start().await {
-        Err(StartError::Join(JoinError::Limit { .. } | JoinError::Unreachable { .. })) => {}
-        other => panic!("expected the node to be too early, got {other:?}"),
+    const BURST: u32 = 5;
+    let of_one_address = limits(|limits| {
+        limits.connections_per_second_per_address = 1;
+        limits.connections_burst_per_address = BURST;
+    });
+    let of_all = limits(|limits| {
+        limits.connections_per_second = 1;
+        limits.connections_burst = BURST;
+    });
+    for limits in [of_one_address, of_all] {
+        let controller = Controller::start_within(limits).await;
+        let began = Instant::now();
+        let mut taken = Vec::new();
+        let refused = loop {
+            match Silent::connect(&controller, controller.address()).await {
+                Ok(silent) => taken.push(silent),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused, ConnectError::Lost(ConnectionLost::Refused));
+        // One more for each second that it took.
+        let most = u64::from(BURST) + began.elapsed().as_secs() + 1;
+        assert!((u64::from(BURST)..=most).contains(&(taken.len() as u64)), "{} of at most {most}", taken.len());
+        // A node tries again until it is its turn.
+        drop(controller.node("a", []).await);
     }
-    drop(controller.node("c", []).await);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What ends, comes or is given up while somebody else is away. The simulation found each of these.
 
 use daffi::{CallError, Event, Node, StreamEnded, testing::Network};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, future::join_all, stream};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{Seen, ms, producer, receiver, remote, until};
@@ -85,6 +85,60 @@ async fn receivers_may_finish_while_the_producer_is_away() {
     let report = report.unwrap();
     assert!(report.is_complete() && report.receivers.len() == 3, "{report:?}");
     assert!([a, b, c].iter().all(|seen| seen.all().into_iter().eq(0..COUNT)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finished_while_the_producer_was_away_says_so_to_the_next_controller() {
+    const COUNT: u64 = 50;
+    let net = Network::new();
+    let (_a, a) = receiver(&net, "a", ms(100)).await;
+    let (_b, b) = receiver(&net, "b", ms(120)).await;
+    let (_c, c) = receiver(&net, "c", ms(250)).await;
+    let producer = producer(&net, &["a", "b", "c"]).await;
+    let away = async {
+        a.has(5).await;
+        net.link("producer").partition();
+        b.has(COUNT as usize).await;
+        // The controller has their ends before it is killed.
+        net.advance(ms(100)).await;
+        net.restart_controller();
+        net.link("producer").heal();
+    };
+    let (report, ()) = tokio::join!(remote::take(stream::iter(0..COUNT)).on(&producer).into_future(), away);
+    let report = report.unwrap();
+    assert!(report.is_complete() && report.receivers.len() == 3, "{report:?}");
+    assert!(report.receivers.iter().all(|receiver| receiver.delivered == COUNT), "{report:?}");
+    assert!([a, b, c].iter().all(|seen| seen.all().into_iter().eq(0..COUNT)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_stream_runs_once_however_many_end_before_its_end_is_heard() {
+    const OTHERS: u64 = 1_500;
+    let net = Network::new();
+    let (a, seen) = receiver(&net, "a", ms(1)).await;
+    let first = producer(&net, &["a"]).await;
+    let second = net.node("second").callbacks([]).join().await.unwrap();
+    second.wait_process(a.name()).await.unwrap();
+    let meanwhile = async {
+        seen.has(1).await;
+        net.link("producer").partition();
+        for few in (3..OTHERS + 3).collect::<Vec<_>>().chunks(100) {
+            let streams = few.iter().map(|item| remote::take(stream::iter([*item])).on(&second).into_future());
+            for report in join_all(streams).await {
+                assert!(report.unwrap().is_complete());
+            }
+        }
+        net.restart_controller();
+        // Nothing that the killed controller had sent arrives any more.
+        has_lost_its_controller(&first).await;
+        net.link("producer").heal();
+    };
+    let (report, ()) = tokio::join!(remote::take(stream::iter(0..3)).on(&first).into_future(), meanwhile);
+    let of_first: Vec<_> = seen.all().into_iter().filter(|item| *item < 3).collect();
+    assert_eq!(of_first, [0, 1, 2]);
+    let report = report.unwrap();
+    assert!(report.is_complete() && report.receiver("a").unwrap().delivered == 3, "{report:?}");
+    assert_eq!(seen.all().len() as u64, OTHERS + 3);
 }
 
 #[tokio::test(start_paused = true)]

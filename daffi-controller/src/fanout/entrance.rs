@@ -180,15 +180,12 @@ impl Entrance {
     }
 
     /// The way to a receiver, or why there is none.
-    fn find(&self, node: NodeId) -> Result<Found, Failure> {
+    fn find(&mut self, node: NodeId) -> Result<Found, Failure> {
         match self.request.answers {
             Some(call) => {
-                let (producer, callback) = (self.producer.node, self.request.callback);
-                // The rules may have changed since the call went out.
-                if let Some(failure) = self.hub.forbids(node, Right::Call, producer, callback) {
-                    return Err(failure);
-                }
-                let (link, call) = self.hub.answer_by_stream(producer, call, node)?;
+                let (link, call, callback) = self.hub.answer_by_stream(self.producer.node, call, node)?;
+                // The rules go by what was called, whatever the producer says that it is.
+                self.request.callback = callback;
                 Ok(Found { link, callback, answers: Some(call), lossless: true })
             }
             None => {

@@ -11,6 +11,7 @@ use daffi_core::{
     node::{Builder, CallError, Callback, JoinError, Node, stub},
     transport::JoinToken,
 };
+use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -120,6 +121,29 @@ async fn a_token_is_rotated_and_retired_while_the_controller_runs() {
     }
 }
 
+#[tokio::test]
+async fn strangers_do_not_flood_the_log() {
+    const STRANGERS: usize = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let mut controller = Running::start(dir.path(), ["--port", "0"]).await;
+    let token: JoinToken = text(&run(dir.path(), ["token"]).await.stdout).parse().unwrap();
+    let wrong = JoinToken::generate(*token.fingerprint()).to_string();
+    let strangers = (0..STRANGERS).map(|_| joins(node("node", &controller).token(&wrong)));
+    for refused in join_all(strangers).await {
+        assert!(matches!(refused, Err(JoinError::WrongToken { .. })), "{refused:?}");
+    }
+    controller.signal("-TERM").await;
+    let (mut logged, mut passed_over) = (0, 0);
+    while let Some(line) = next_line(&mut controller.logs).await {
+        if line.contains("refused a node") {
+            let (_, count) = line.rsplit_once("passed_over=").expect("the line says how many were not logged");
+            (logged, passed_over) = (logged + 1, passed_over + count.parse::<usize>().unwrap());
+        }
+    }
+    // All that were logged and counted, but for those after the last line.
+    assert!((20..STRANGERS).contains(&logged) && logged + passed_over <= STRANGERS, "{logged}, {passed_over}");
+}
+
 /// A directory with an authority and what it has issued.
 async fn certificates() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -200,6 +224,18 @@ async fn certificates_are_not_overwritten_unless_asked_for() {
     let certificate = fs::read(dir.path().join("node-caller.pem")).unwrap();
     cert(dir.path(), &["node", "caller", "--force"]).await;
     assert_ne!(fs::read(dir.path().join("node-caller.pem")).unwrap(), certificate);
+}
+
+#[tokio::test]
+async fn an_authority_whose_key_others_may_read_issues_nothing() {
+    let dir = certificates().await;
+    let key = dir.path().join("ca.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    let (printed, said) = cert(dir.path(), &["node", "another"]).await;
+    assert!(printed.is_empty() && said.contains("ca.key") && said.contains("chmod 600"), "{said}");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let (printed, said) = cert(dir.path(), &["node", "another"]).await;
+    assert!(printed.contains("node-another.pem"), "{said}");
 }
 
 #[tokio::test]

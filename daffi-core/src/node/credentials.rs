@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use super::{error::JoinError, session::Attempt};
 use crate::transport::{
-    Authorities, CertificateError, InvalidToken, JoinToken, StateDir, StateError, quic, read_identity,
+    Authorities, CertificateError, InvalidToken, JoinToken, StateDir, quic, read_identity, read_secret,
 };
 
 /// Where a node's token and certificates come from.
@@ -73,8 +73,7 @@ impl Credentials {
 }
 
 fn token_from(path: &PathBuf) -> Result<JoinToken, JoinError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| JoinError::State(StateError::Io { action: "read", path: path.clone(), source }))?;
+    let text = read_secret(path).map_err(JoinError::State)?;
     text.parse().map_err(|source| JoinError::InvalidToken { origin: path.display().to_string(), source })
 }
 

@@ -53,7 +53,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Where the controller is.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
-    /// At the first of these that answers.
+    /// At the first of these that lets the node in.
     Quic {
         addresses: Vec<(String, u16)>,
     },
@@ -248,17 +248,17 @@ impl From<JoinError> for Attempt {
 }
 
 async fn attempt(inner: &Arc<Inner>, target: &Target, credentials: &Credentials) -> Result<Session, Attempt> {
-    let (secret, connection, socket) = match target {
+    match target {
         Target::Quic { addresses } => {
             let mut found = Err(Attempt::Failed(unreachable(inner, target, "there is no address".into())));
             for (host, port) in addresses {
-                found = reach(host, *port, credentials, |last| unreachable(inner, target, last)).await;
+                found = attempt_at(host, *port, inner, target, credentials).await;
                 // What is wrong with one controller is not to be hidden by another.
                 if !matches!(found, Err(Attempt::Failed(_))) {
                     break;
                 }
             }
-            found?
+            found
         }
         Target::Memory { network, controller } => {
             let TokenSource::Given(token) = &credentials.token else {
@@ -267,12 +267,33 @@ async fn attempt(inner: &Arc<Inner>, target: &Target, credentials: &Credentials)
             let connection = network
                 .connect(&inner.name, controller)
                 .ok_or_else(|| Attempt::Failed(unreachable(inner, target, "nobody listens".into())))?;
-            (*token.secret(), Connection::Memory(connection), None)
+            ask_in(inner, target, &Connection::Memory(connection), None, token.secret()).await
         }
-    };
-    match timeout(limits::HANDSHAKE, greet(inner, &connection, socket, &secret)).await {
+    }
+}
+
+async fn attempt_at(
+    host: &str,
+    port: u16,
+    inner: &Inner,
+    target: &Target,
+    credentials: &Credentials,
+) -> Result<Session, Attempt> {
+    let (secret, connection, socket) = reach(host, port, credentials, |last| unreachable(inner, target, last)).await?;
+    ask_in(inner, target, &connection, Some(socket), &secret).await
+}
+
+/// Joins over this connection.
+async fn ask_in(
+    inner: &Inner,
+    target: &Target,
+    connection: &Connection,
+    socket: Option<Connector>,
+    secret: &[u8; preamble::SECRET],
+) -> Result<Session, Attempt> {
+    match timeout(limits::HANDSHAKE, greet(inner, connection, socket, secret)).await {
         Ok(Ok(session)) => Ok(session),
-        Ok(Err(error)) => Err(refusal(inner, &connection, target, error).await),
+        Ok(Err(error)) => Err(refusal(inner, connection, target, error).await),
         Err(_) => Err(Attempt::Failed(unreachable(inner, target, "it took the connection and said nothing".into()))),
     }
 }
@@ -283,7 +304,7 @@ async fn reach(
     port: u16,
     credentials: &Credentials,
     unreachable: impl Fn(String) -> JoinError,
-) -> Result<([u8; preamble::SECRET], Connection, Option<Connector>), Attempt> {
+) -> Result<([u8; preamble::SECRET], Connection, Connector), Attempt> {
     let failed = |last: String| Attempt::Failed(unreachable(last));
     let candidates: Vec<SocketAddr> =
         tokio::net::lookup_host((host, port)).await.map_err(|e| failed(e.to_string()))?.collect();
@@ -295,7 +316,7 @@ async fn reach(
     let mut last = failed("the name has no address".into());
     loop {
         match attempts.next().await {
-            Some(Ok((connection, socket))) => return Ok((*token.secret(), connection, Some(socket))),
+            Some(Ok((connection, socket))) => return Ok((*token.secret(), connection, socket)),
             Some(Err(ConnectError::Lost(ConnectionLost::CertificateRefused(fault)))) => {
                 return Err(JoinError::certificate_refused(&fault).into());
             }

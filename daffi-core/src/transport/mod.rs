@@ -29,7 +29,7 @@ pub use self::{
     certificate::{Authorities, CertificateError, CertificateFault, PeerCertificate, read_identity},
     identity::{Identity, IdentityError},
     rotation::{Retiring, Tokens},
-    state::{StateDir, StateError},
+    state::{StateDir, StateError, read_secret},
     token::{InvalidToken, JoinToken},
 };
 

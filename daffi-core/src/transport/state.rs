@@ -40,7 +40,7 @@ pub enum StateError {
     },
     /// Others may read a secret file.
     #[error(
-        "{path} holds a secret and others may read it (mode {mode:o}): run `chmod 600 {path}`, or remove it to make a new one"
+        "{path} holds a secret and others may read it (mode {mode:o}): run `chmod 600 {path}`, and replace the secret if somebody may have it"
     )]
     Exposed {
         /// The file.
@@ -190,9 +190,7 @@ impl StateDir {
         let text = make()?;
         match self.prepare(path, &text)?.persist_noclobber(path) {
             Ok(_) => Ok(text),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-                read(path)?.ok_or_else(|| io_error("read", path)(io::ErrorKind::NotFound.into()))
-            }
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => read_secret(path),
             Err(error) => Err(io_error("write", path)(error.error)),
         }
     }
@@ -224,6 +222,16 @@ fn hint(error: &io::Error) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// The text of a file that holds a secret: a token, or a key. Blocks for as long as it takes to read it.
+///
+/// # Errors
+///
+/// [`StateError::Io`]; on Unix also [`StateError::Exposed`] if others than its owner may read it.
+pub fn read_secret(path: impl AsRef<Path>) -> Result<String, StateError> {
+    let path = path.as_ref();
+    read(path)?.ok_or_else(|| io_error("read", path)(io::ErrorKind::NotFound.into()))
 }
 
 /// A secret file's text, or `None` if there is no such file.
@@ -277,6 +285,8 @@ mod tests {
         }
         fs::set_permissions(dir.path().join(TOKEN), fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(state.token(), Err(StateError::Exposed { mode: 0o644, .. })));
+        assert!(matches!(read_secret(dir.path().join(TOKEN)), Err(StateError::Exposed { mode: 0o644, .. })));
+        assert!(matches!(read_secret(dir.path().join("nothing")), Err(StateError::Io { action: "read", .. })));
     }
 
     #[test]

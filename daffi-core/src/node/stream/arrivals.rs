@@ -3,20 +3,28 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
-use tokio::sync::mpsc;
+use bytes::Bytes;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     link::Reader,
     node::{Inner, session::Link},
     transport::SendStream,
-    wire::item_stream::StreamId,
+    wire::{item_stream::StreamId, limits::RESUME},
 };
 
-/// How many streams are remembered that have ended here. A producer may go on with one that this node gave up, or whose end it has not
-/// heard of, and that within seconds: more do not end in a process in that time, but for the shortest.
-const REMEMBERED: usize = 1024;
+/// For how long a stream is remembered that has ended here. A producer may go on with one that this node gave up, or whose end it has
+/// not heard of: after a silence it misses the controller, waits for the next, and that one for this node, each no longer than this third.
+const REMEMBERED_FOR: Duration = RESUME.saturating_mul(3);
+
+/// How many are remembered at most: all that end in that time, up to 2,000 in a second.
+const REMEMBERED: usize = 64 << 10;
+
+/// How many bytes of what became of them: enough for all, at 100 to 200 bytes each, unless many have large results.
+const ENDINGS: usize = 16 << 20;
 
 /// The streams, by their producer's name and their own id. The name comes from the controller, so nobody can go on with the stream
 /// of another.
@@ -26,8 +34,18 @@ pub(crate) struct Arrivals(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     streams: HashMap<Key, mpsc::UnboundedSender<Hop>>,
-    /// Those that have ended, the last ones.
-    ended: VecDeque<Key>,
+    ended: Ended,
+}
+
+/// Those that have ended, the last ones.
+#[derive(Debug, Default)]
+struct Ended {
+    /// When, and what is answered to who asks again.
+    streams: HashMap<Key, (Instant, Option<Bytes>)>,
+    /// As they ended. One that has left a live stream and come to it again is in it twice.
+    order: VecDeque<(Instant, Key)>,
+    /// How many bytes the answers have.
+    bytes: usize,
 }
 
 pub(super) type Key = (String, StreamId);
@@ -48,6 +66,8 @@ pub(super) struct Hops {
     /// Nothing of a stream that ends with its connection.
     key: Option<Key>,
     hops: mpsc::UnboundedReceiver<Hop>,
+    /// What is answered when it has ended and somebody asks again.
+    ending: Option<Bytes>,
 }
 
 impl Arrivals {
@@ -59,15 +79,41 @@ impl Arrivals {
         }
     }
 
-    /// Whether this stream has ended here: what came of it is not to come again.
-    pub(super) fn has_ended(&self, key: &Key) -> bool {
-        self.lock().ended.contains(key)
+    /// Whether this stream has ended here: what came of it is not to come again. And what to answer, if that is known.
+    pub(super) fn ended(&self, key: &Key) -> Option<Option<Bytes>> {
+        self.lock().ended.streams.get(key).map(|(_, ending)| ending.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // Single insertions and removals: a panic leaves both whole.
+        // Insertions and removals, which do not panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Ended {
+    /// Remembers a stream, and forgets those that nobody asks for any more.
+    fn remember(&mut self, key: Key, ending: Option<Bytes>, now: Instant) {
+        let ending = ending.filter(|ending| self.bytes + ending.len() <= ENDINGS);
+        self.bytes += length(ending.as_ref());
+        self.order.push_back((now, key.clone()));
+        if let Some((_, before)) = self.streams.insert(key, (now, ending)) {
+            self.bytes -= length(before.as_ref());
+        }
+        let is_over = |(at, _): &(Instant, Key)| now.saturating_duration_since(*at) > REMEMBERED_FOR;
+        while self.order.len() > REMEMBERED || self.order.front().is_some_and(is_over) {
+            let Some((at, key)) = self.order.pop_front() else { break };
+            // It may have ended again since.
+            if self.streams.get(&key).is_some_and(|(last, _)| *last == at)
+                && let Some((_, ending)) = self.streams.remove(&key)
+            {
+                self.bytes -= length(ending.as_ref());
+            }
+        }
+    }
+}
+
+fn length(ending: Option<&Bytes>) -> usize {
+    ending.map_or(0, Bytes::len)
 }
 
 impl Hops {
@@ -80,12 +126,17 @@ impl Hops {
             known.streams.insert(key.clone(), sender);
         }
         drop(known);
-        Self { node: node.clone(), key, hops }
+        Self { node: node.clone(), key, hops, ending: None }
     }
 
     /// Whether the stream goes on when its connection breaks.
     pub(super) const fn last(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// The stream is over, and this is what to answer to who goes on with it all the same.
+    pub(super) fn end_with(&mut self, ending: Bytes) {
+        self.ending = Some(ending);
     }
 
     /// The next way. Waits for ever if there can be none. Cancel safe.
@@ -102,10 +153,46 @@ impl Drop for Hops {
         if let Some(key) = self.key.take() {
             let mut known = self.node.arrivals.lock();
             known.streams.remove(&key);
-            known.ended.push_back(key);
-            if known.ended.len() > REMEMBERED {
-                known.ended.pop_front();
-            }
+            known.ended.remember(key, self.ending.take(), Instant::now());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: usize) -> Key {
+        ("producer".into(), id as StreamId)
+    }
+
+    #[test]
+    fn what_ended_is_remembered_for_a_time_and_not_for_a_number() {
+        let (mut ended, start) = (Ended::default(), Instant::now());
+        for id in 0..10_000 {
+            ended.remember(key(id), Some(Bytes::from_static(b"an answer")), start);
+        }
+        assert_eq!((ended.streams.len(), ended.bytes), (10_000, 90_000));
+        ended.remember(key(0), None, start + REMEMBERED_FOR);
+        // What ended again counts from then on.
+        ended.remember(key(10_000), None, start + REMEMBERED_FOR + Duration::from_millis(1));
+        let mut left: Vec<_> = ended.streams.keys().map(|(_, id)| *id).collect();
+        left.sort_unstable();
+        assert_eq!((left, ended.order.len(), ended.bytes), (vec![0, 10_000], 2, 0));
+    }
+
+    #[test]
+    fn a_flood_of_ends_is_bounded() {
+        let (mut ended, now) = (Ended::default(), Instant::now());
+        let answer = Bytes::from(vec![0; 1 << 10]);
+        for id in 0..REMEMBERED + 100 {
+            ended.remember(key(id), Some(answer.clone()), now);
+            assert!(ended.bytes <= ENDINGS);
+        }
+        assert_eq!((ended.streams.len(), ended.order.len()), (REMEMBERED, REMEMBERED));
+        // The oldest went first, and left room for the answers of the last.
+        assert!(!ended.streams.contains_key(&key(99)));
+        assert!(ended.streams[&key(REMEMBERED + 99)].1.is_some());
+        assert!(ended.streams[&key(REMEMBERED - 1)].1.is_none());
     }
 }

@@ -74,10 +74,14 @@ impl Answers {
 
     /// Cancel safe: what was not written goes before the next answer.
     async fn send(&mut self, answer: &Answer) -> Result<(), StreamLost> {
-        self.flush().await?;
         let mut bytes = Vec::new();
         answer.put(&mut bytes);
-        self.unwritten = [bytes.into()];
+        self.send_bytes(bytes.into()).await
+    }
+
+    async fn send_bytes(&mut self, bytes: Bytes) -> Result<(), StreamLost> {
+        self.flush().await?;
+        self.unwritten = [bytes];
         self.flush().await
     }
 
@@ -125,12 +129,19 @@ pub(super) async fn answer_standing(answers: &mut Answers, progress: &Progress) 
     answers.send(&Answer::Standing(progress.standing())).await
 }
 
-/// Says what became of the stream here, and waits until the controller has it.
-pub(super) async fn answer_end(
-    answers: &mut Answers,
-    delivered: u64,
-    result: Result<Option<Bytes>, Failure>,
-) -> Result<(), LinkError> {
+/// What became of a stream here, as it is answered to a controller that may know neither that nor where it stood. The latter is left out
+/// where the stream would be asked for again from there, for one that wants nothing more of it.
+pub(super) fn ending(progress: &Progress, end: &ReceiverEnd) -> Bytes {
+    let (standing, mut bytes) = (progress.standing(), Vec::new());
+    if standing.position.is_behind_end() || progress.is_paced() {
+        Answer::Standing(standing).put(&mut bytes);
+    }
+    Answer::Ended(end.clone()).put(&mut bytes);
+    bytes.into()
+}
+
+/// What became of a stream here.
+pub(super) fn end(delivered: u64, result: Result<Option<Bytes>, Failure>) -> ReceiverEnd {
     let too_large = |size: usize| Failure::TooLarge { size: size as u64, limit: limits::MAX_ANSWER as u64 };
     let (value, failure) = match result {
         Ok(Some(value)) if value.len() > limits::MAX_ANSWER => (None, Some(too_large(value.len()))),
@@ -138,8 +149,42 @@ pub(super) async fn answer_end(
         Err(Failure::App { error }) if error.len() > limits::MAX_ANSWER => (None, Some(too_large(error.len()))),
         Err(failure) => (None, Some(failure)),
     };
-    answers.send(&Answer::Ended(ReceiverEnd { receiver: 0, delivered, first: 0, dropped: 0, value, failure })).await?;
+    ReceiverEnd { receiver: 0, delivered, first: 0, dropped: 0, value, failure }
+}
+
+/// Says what became of the stream here, and waits until the controller has it.
+pub(super) async fn answer_end(answers: &mut Answers, end: &ReceiverEnd) -> Result<(), LinkError> {
+    let mut bytes = Vec::new();
+    Answer::Ended(end.clone()).put(&mut bytes);
+    answer_last(answers, bytes.into()).await
+}
+
+/// Answers with these bytes and nothing more, and waits until the controller has them.
+pub(super) async fn answer_last(answers: &mut Answers, bytes: Bytes) -> Result<(), LinkError> {
+    answers.send_bytes(bytes).await?;
     answers.stream.finish();
     answers.stream.settled().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::item_stream::StreamEnd;
+
+    #[test]
+    fn one_that_ended_within_a_lossless_stream_does_not_ask_for_it_again() {
+        let says_where = |progress: &Progress| {
+            let end = end(0, Ok(None));
+            let (mut last, ending) = (Vec::new(), ending(progress, &end));
+            Answer::Ended(end).put(&mut last);
+            assert!(ending.ends_with(&last));
+            ending.len() > last.len()
+        };
+        let lossless = Progress::new(false, false);
+        assert!(!says_where(&lossless));
+        lossless.receive(&Batch::end(&StreamEnd::Finished, 0, 0)).unwrap();
+        assert!(says_where(&lossless));
+        assert!(says_where(&Progress::new(true, false)));
+    }
 }

@@ -109,6 +109,11 @@ impl Progress {
         self.with(|state| state.begun.is_none())
     }
 
+    /// Whether every batch that is finished is told at once.
+    pub(super) fn is_paced(&self) -> bool {
+        self.with(|state| state.arrivals.is_some())
+    }
+
     /// What is to be known by who sends the rest of the stream.
     pub(super) fn standing(&self) -> Standing {
         let missed = self.missed();

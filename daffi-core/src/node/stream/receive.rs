@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     arrivals::{Hop, Hops},
-    intake::{Answers, answer_end, answer_standing, stopped_by, take_in, tell_progress},
+    intake::{Answers, answer_end, answer_last, answer_standing, end, ending, stopped_by, take_in, tell_progress},
     progress::Progress,
     results,
     worker::{self, WorkerEnd},
@@ -99,9 +99,13 @@ async fn begin(inner: &Arc<Inner>, link: Arc<Link>, offer: StreamOffer, hop: Hop
             Some(hop) => hop,
         };
         // One that comes to a live stream once more begins anew.
-        if offer.begun || (!offer.late && inner.arrivals.has_ended(key)) {
-            // It was for the process that had this name before, or it has ended here.
-            return refuse(hop, Failure::NodeLost).await;
+        match inner.arrivals.ended(key).filter(|_| !offer.late) {
+            // Its producer has not heard of it, and the controller knows nothing.
+            Some(Some(ending)) => return answer_last(&mut Answers::new(hop.send), ending).await,
+            Some(None) => return refuse(hop, Failure::NodeLost).await,
+            // It was for the process that had this name before.
+            None if offer.begun => return refuse(hop, Failure::NodeLost).await,
+            None => {}
         }
     }
     if inner.tasks.is_closed() {
@@ -118,7 +122,7 @@ async fn begin(inner: &Arc<Inner>, link: Arc<Link>, offer: StreamOffer, hop: Hop
 }
 
 async fn refuse(hop: Hop, failure: Failure) -> Result<(), LinkError> {
-    answer_end(&mut Answers::new(hop.send), 0, Err(failure)).await
+    answer_end(&mut Answers::new(hop.send), &end(0, Err(failure))).await
 }
 
 /// A stream that is taken in, over one connection after the other.
@@ -188,18 +192,19 @@ impl Receiving {
         let gives_up = how == StreamEnded::Disconnected;
         let missed = progress.missed();
         inner.announce(Event::StreamEnded { callback: callback.name.clone(), producer, delivered, missed, end: how });
-        loop {
-            match answer_end(&mut answers, delivered, result.clone()).await {
-                Err(LinkError::Lost(StreamLost::Connection(_))) if hops.last() && !gives_up => {
-                    let Some(hop) = next_hop(&mut hops, inner, patience).await else { return };
-                    answers = Answers::new(hop.send);
-                    // It may be another controller, which does not know where this one began and what it missed.
-                    let _ = answer_standing(&mut answers, &progress).await;
-                }
-                // Nothing can be done about an answer that does not arrive.
-                _ => return,
-            }
+        let end = end(delivered, if gives_up { Err(Failure::NodeLost) } else { result });
+        // It may be for another controller, which does not know where this one began and what it missed.
+        let ending = ending(&progress, &end);
+        hops.end_with(ending.clone());
+        let mut answered = answer_end(&mut answers, &end).await;
+        while let Err(LinkError::Lost(StreamLost::Connection(_))) = &answered
+            && hops.last()
+            && !gives_up
+        {
+            let Some(hop) = next_hop(&mut hops, inner, patience).await else { return };
+            answered = answer_last(&mut Answers::new(hop.send), ending.clone()).await;
         }
+        // Nothing can be done about an answer that does not arrive.
     }
 
     /// Takes the stream in until the callback's part is over; how it is, and where to say so. Nothing if the stream makes no sense: that

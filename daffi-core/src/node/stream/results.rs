@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    intake::{Answers, answer_end, stopped_by, take_in, tell_progress},
+    intake::{Answers, answer_end, end, stopped_by, take_in, tell_progress},
     items::Items,
     next::{Iter, Next},
     progress::Progress,
@@ -335,5 +335,5 @@ pub(super) async fn receive(
         }
     }
     drop(batches);
-    answer_end(&mut answers, progress.items(), Ok(None)).await
+    answer_end(&mut answers, &end(progress.items(), Ok(None))).await
 }

@@ -41,7 +41,7 @@ pub(super) struct State {
     /// What the producer was granted.
     pub(super) granted: Credit,
     /// Where the producer was asked to go on, until it does; and whether it still has to be told.
-    asked: Option<Position>,
+    asked: Option<Asked>,
     pub(super) ask_due: bool,
     /// Ends that the producer has not been told of yet.
     pub(super) ended: Vec<ReceiverEnd>,
@@ -57,6 +57,15 @@ pub(super) struct State {
     pub(super) end: Option<Batch>,
     /// The producer is gone for good: nothing more comes, and nothing again.
     pub(super) abandoned: bool,
+}
+
+/// What the producer was asked.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// Where to go on.
+    at: Position,
+    /// What it had been granted by then. More may come before it answers: whoever held it back may have ended.
+    granted: Credit,
 }
 
 /// What comes after what waits for a receiver.
@@ -143,13 +152,13 @@ impl Fanout {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it was not asked, or has given out more credit since.
+    /// [`Malformed`] if it was not asked, or goes further back than anybody needs.
     pub(super) fn go_on(&self, mark: Mark) -> Result<(), Malformed> {
         mark.position.check()?;
         let mut state = self.lock();
-        let asked = state.asked.take().ok_or(Malformed("a mark that nobody asked for"))?;
+        let Asked { at: asked, granted } = state.asked.take().ok_or(Malformed("a mark that nobody asked for"))?;
         let most = mark.credit.plus(WINDOW);
-        if state.granted.items > most.items || state.granted.bytes > most.bytes {
+        if granted.items > most.items || granted.bytes > most.bytes {
             return Err(Malformed("a mark before what all have finished"));
         }
         state.at = mark;
@@ -167,7 +176,8 @@ impl Fanout {
     pub(super) fn producer_is_back(&self, ended: Vec<ReceiverEnd>) {
         let mut state = self.lock();
         let joining = state.joining();
-        (state.asked, state.ask_due) = (Some(joining.map_or(state.at.position, |at| at.min(state.at.position))), true);
+        let at = state.at.position;
+        state.set_asked(joining.map_or(at, |joining| joining.min(at)));
         state.ended.extend(ended);
         self.news.notify_one();
     }
@@ -289,7 +299,7 @@ impl Fanout {
         if state.asked.is_none()
             && let Some(joining) = state.joining().filter(|joining| *joining < state.at.position)
         {
-            (state.asked, state.ask_due) = (Some(joining), true);
+            state.set_asked(joining);
             self.news.notify_one();
         }
         self.regrant(&mut state);
@@ -341,7 +351,12 @@ impl State {
 
     /// Where the producer is asked to go on, once.
     pub(super) fn ask(&mut self) -> Option<Position> {
-        std::mem::take(&mut self.ask_due).then_some(self.asked).flatten()
+        std::mem::take(&mut self.ask_due).then_some(self.asked).flatten().map(|asked| asked.at)
+    }
+
+    const fn set_asked(&mut self, at: Position) {
+        self.asked = Some(Asked { at, granted: self.granted });
+        self.ask_due = true;
     }
 
     /// The first place at which somebody joins the stream again.
@@ -478,6 +493,34 @@ mod tests {
         assert_eq!(ends(&fanout), [], "the stream may come to it");
         fanout.push(&Batch::end(&StreamEnd::Finished, 1, 0)).unwrap();
         assert_eq!(ends(&fanout), [Some(Failure::NodeLost)]);
+    }
+
+    #[tokio::test]
+    async fn a_producer_may_go_on_where_it_was_asked_though_nobody_needs_that_any_more() {
+        let fanout = fanout();
+        fanout.enter(1, 3, None, false).unwrap();
+        (0..3).for_each(|number| fanout.push(&item(number)).unwrap());
+        let (came, first) = (fanout.lock().at.credit, item(0).cost());
+        fanout.away(1);
+        fanout.back(1, &standing(1, first)).unwrap();
+        assert_eq!(fanout.lock().ask(), Some(Position::before(1)));
+        // The other has finished all, and the one that held the producer back is through.
+        fanout.take_queue(0, &mut Vec::new()).unwrap();
+        fanout.grant(0, came.plus(WINDOW), None).unwrap();
+        fanout.fail(1, Failure::NodeLost);
+        assert_eq!(fanout.lock().granted, came.plus(WINDOW));
+        fanout.go_on(Mark { position: Position::before(1), credit: first }).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_producer_does_not_go_on_before_that() {
+        let fanout = fanout();
+        (0..3).for_each(|number| fanout.push(&item(number)).unwrap());
+        let came = fanout.lock().at.credit;
+        fanout.take_queue(0, &mut Vec::new()).unwrap();
+        fanout.grant(0, came.plus(WINDOW), None).unwrap();
+        fanout.producer_is_back(Vec::new());
+        assert!(fanout.go_on(Mark { position: Position::before(1), credit: item(0).cost() }).is_err());
     }
 
     #[tokio::test]

@@ -228,7 +228,8 @@ fn hint(error: &io::Error) -> &'static str {
 ///
 /// # Errors
 ///
-/// [`StateError::Io`]; on Unix also [`StateError::Exposed`] if others than its owner may read it.
+/// [`StateError::Io`]; on Unix also [`StateError::Exposed`] if others than its owner may read it, or if it is root's, others than its
+/// group.
 pub fn read_secret(path: impl AsRef<Path>) -> Result<String, StateError> {
     let path = path.as_ref();
     read(path)?.ok_or_else(|| io_error("read", path)(io::ErrorKind::NotFound.into()))
@@ -242,7 +243,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, StateError> {
         #[cfg(unix)]
         Ok(metadata) => {
             let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
-            if mode & 0o077 != 0 {
+            if is_exposed(mode, std::os::unix::fs::MetadataExt::uid(&metadata)) {
                 return Err(StateError::Exposed { path: path.to_owned(), mode });
             }
         }
@@ -250,6 +251,14 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, StateError> {
         Ok(_) => {}
     }
     fs::read_to_string(path).map(Some).map_err(io_error("read", path))
+}
+
+/// Whether others may read a file than those who should. A file of root's may be there for a group to read: that is how the secrets of
+/// a container come.
+#[cfg(unix)]
+const fn is_exposed(mode: u32, owner: u32) -> bool {
+    let closed = if owner == 0 { 0o037 } else { 0o077 };
+    mode & closed != 0
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
@@ -287,6 +296,14 @@ mod tests {
         assert!(matches!(state.token(), Err(StateError::Exposed { mode: 0o644, .. })));
         assert!(matches!(read_secret(dir.path().join(TOKEN)), Err(StateError::Exposed { mode: 0o644, .. })));
         assert!(matches!(read_secret(dir.path().join("nothing")), Err(StateError::Io { action: "read", .. })));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_group_may_read_what_root_gives_it() {
+        assert!([0o600, 0o400].into_iter().all(|mode| !is_exposed(mode, 1_000) && !is_exposed(mode, 0)));
+        assert!([0o640, 0o440].into_iter().all(|mode| is_exposed(mode, 1_000) && !is_exposed(mode, 0)));
+        assert!([0o644, 0o604, 0o660].into_iter().all(|mode| is_exposed(mode, 1_000) && is_exposed(mode, 0)));
     }
 
     #[test]

@@ -230,7 +230,7 @@ async fn certificates_are_not_overwritten_unless_asked_for() {
 async fn an_authority_whose_key_others_may_read_issues_nothing() {
     let dir = certificates().await;
     let key = dir.path().join("ca.key");
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let (printed, said) = cert(dir.path(), &["node", "another"]).await;
     assert!(printed.is_empty() && said.contains("ca.key") && said.contains("chmod 600"), "{said}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();

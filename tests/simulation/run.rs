@@ -16,7 +16,7 @@ use tokio::runtime::Builder;
 use crate::{plan::Plan, world::World};
 
 /// How many seeds are tried unless DAFFI_SIMULATION_SEEDS says otherwise.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 2_000;
 
 /// How often one seed is run until it fails. What happens and which packets are lost is the seed's, and so are all times; but which of
 /// two things that are ready at the same moment tokio's `select!` takes first is not, and some failures depend on it.

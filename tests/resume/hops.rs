@@ -164,6 +164,7 @@ async fn a_controller_that_makes_no_sense_to_a_receiver_that_came_back_loses_its
         late: false,
         name: "other".into(),
         stream: Some(STREAM),
+        receiver: 0,
         resumed: false,
         begun: false,
     };

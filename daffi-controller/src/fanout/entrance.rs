@@ -171,6 +171,7 @@ impl Entrance {
             late,
             name: self.producer.name.clone(),
             stream,
+            receiver: place.number,
             resumed: found.is_none(),
             begun,
         };

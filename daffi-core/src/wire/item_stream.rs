@@ -135,6 +135,9 @@ pub struct StreamOffer {
     /// What the stream is known by, together with the producer's name, when it goes on after its connection broke.
     #[serde(default)]
     pub stream: Option<StreamId>,
+    /// The receiver's number in it: who leaves a live stream and comes again has another.
+    #[serde(default)]
+    pub receiver: ReceiverId,
     /// It may have begun on another connection: the receiver answers with its [`Standing`] before anything else, or with its end.
     #[serde(default)]
     pub resumed: bool,

@@ -178,6 +178,7 @@ fn streams() -> Vec<Vec<u8>> {
             late: true,
             name: "producer".into(),
             stream: Some(77),
+            receiver: 2,
             resumed: true,
             begun: true,
         }),

@@ -13,7 +13,10 @@ use crate::{
     link::Reader,
     node::{Inner, session::Link},
     transport::SendStream,
-    wire::{item_stream::StreamId, limits::RESUME},
+    wire::{
+        item_stream::{ReceiverId, StreamId},
+        limits::RESUME,
+    },
 };
 
 /// For how long a stream is remembered that has ended here. A producer may go on with one that this node gave up, or whose end it has
@@ -42,13 +45,15 @@ struct Known {
 struct Ended {
     /// When, and what is answered to who asks again.
     streams: HashMap<Key, (Instant, Option<Bytes>)>,
-    /// As they ended. One that has left a live stream and come to it again is in it twice.
+    /// As they ended.
     order: VecDeque<(Instant, Key)>,
     /// How many bytes the answers have.
     bytes: usize,
 }
 
-pub(super) type Key = (String, StreamId);
+/// The producer's name, its number of the stream, and this receiver's number in it: one that has left a live stream and comes to it
+/// again has another.
+pub(super) type Key = (String, StreamId, ReceiverId);
 
 /// A stream's way over one connection.
 #[derive(Debug)]
@@ -163,7 +168,7 @@ mod tests {
     use super::*;
 
     fn key(id: usize) -> Key {
-        ("producer".into(), id as StreamId)
+        ("producer".into(), id as StreamId, 0)
     }
 
     #[test]
@@ -176,7 +181,7 @@ mod tests {
         ended.remember(key(0), None, start + REMEMBERED_FOR);
         // What ended again counts from then on.
         ended.remember(key(10_000), None, start + REMEMBERED_FOR + Duration::from_millis(1));
-        let mut left: Vec<_> = ended.streams.keys().map(|(_, id)| *id).collect();
+        let mut left: Vec<_> = ended.streams.keys().map(|(_, id, _)| *id).collect();
         left.sort_unstable();
         assert_eq!((left, ended.order.len(), ended.bytes), (vec![0, 10_000], 2, 0));
     }

@@ -90,7 +90,7 @@ fn dismiss(link: &Weak<Link>, malformed: Malformed) {
 
 /// Begins a stream, or goes on with one.
 async fn begin(inner: &Arc<Inner>, link: Arc<Link>, offer: StreamOffer, hop: Hop) -> Result<(), LinkError> {
-    let key = offer.stream.map(|stream| (offer.name.clone(), stream));
+    let key = offer.stream.map(|stream| (offer.name.clone(), stream, offer.receiver));
     let mut hop = hop;
     if offer.resumed {
         let Some(key) = &key else { return Err(Malformed("a stream that goes on and has no id").into()) };
@@ -98,8 +98,7 @@ async fn begin(inner: &Arc<Inner>, link: Arc<Link>, offer: StreamOffer, hop: Hop
             None => return Ok(()),
             Some(hop) => hop,
         };
-        // One that comes to a live stream once more begins anew.
-        match inner.arrivals.ended(key).filter(|_| !offer.late) {
+        match inner.arrivals.ended(key) {
             // Its producer has not heard of it, and the controller knows nothing.
             Some(Some(ending)) => return answer_last(&mut Answers::new(hop.send), ending).await,
             Some(None) => return refuse(hop, Failure::NodeLost).await,

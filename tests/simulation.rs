@@ -1,8 +1,8 @@
 //! Fault simulation: whole systems on a network in memory, on which everything happens by a seed, and an oracle that knows what must
 //! hold whatever happens.
 //!
-//! `DAFFI_SIMULATION_SEEDS=100000 cargo test --test simulation` tries that many seeds, `DAFFI_SIMULATION_SEED=7` runs one until it fails
-//! and prints what happened.
+//! `DAFFI_SIMULATION_SEEDS=100000 cargo test --test simulation` tries that many seeds, `DAFFI_SIMULATION_SEED=7` runs one, which does the
+//! same each time, and prints what happened.
 
 #[path = "simulation/calls.rs"]
 mod calls;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(unix)]
+use rustix::process::Signal;
 use tokio::process::Command;
 
 #[path = "common/programs.rs"]
@@ -168,7 +170,7 @@ fn the_shop_serves_and_refuses() {
         // Its state outlives its customers.
         let said = system.start("shop_client", &[]).ends_well().await;
         assert_eq!(said[0], "10 of apple at 60 cents");
-        shop.signal("-INT").await;
+        shop.signal(Signal::INT);
         let sold = ["sold 3 of apple", "took back 3 of apple", "apple costs 60 cents now"];
         assert_eq!(shop.ends_well().await, [&sold[..], &sold, &["the shop is closed"]].concat());
     });
@@ -270,7 +272,7 @@ fn a_file_that_cannot_be_read_is_named() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_copy_leaves_no_process_behind() {
-    for signal in ["-INT", "-TERM", "-KILL"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         run(async {
             let system = System::new();
             let (input, out) = (system.path("pipe"), system.path("out"));
@@ -283,7 +285,7 @@ fn an_interrupted_copy_leaves_no_process_behind() {
             until(|| out.join("receiver-3.bin").exists()).await;
             let (status, _, errors) = leaves_nobody_behind(sender, signal, 4).await;
             match signal {
-                "-KILL" => assert_eq!(status.code(), None),
+                Signal::KILL => assert_eq!(status.code(), None),
                 _ => assert!(status.code() == Some(1) && errors.contains("stopped by"), "{status}: {errors}"),
             }
         });

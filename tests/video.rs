@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use serde_json::Value;
 #[cfg(target_os = "linux")]
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 #[path = "common/programs.rs"]
 mod programs;
@@ -209,7 +209,7 @@ fn a_killed_viewer_is_told_and_does_not_hold_up_the_other() {
         let video = system.start_anywhere("video", &options);
         until(|| pictures.join("process3-000000.png").exists()).await;
         let viewer = children_of(video.id())[0];
-        assert!(Command::new("kill").args(["-KILL", &viewer.to_string()]).status().await.unwrap().success());
+        kill_process(Pid::from_raw(viewer).unwrap(), Signal::KILL).unwrap();
         let (status, lines, errors) = video.ends().await;
         assert_eq!(status.code(), Some(1));
         assert!(errors.contains("process2 has left the video: "), "{errors}");
@@ -227,7 +227,7 @@ fn a_camera_that_is_away_does_not_hold_up_the_end() {
         let options = ["--source", "pattern", "--headless", "--json", "--fault", "unplug@5:1h"];
         let mut video = system.start_anywhere("video", &options);
         video.complains("waiting for it to come back").await;
-        video.signal("-INT").await;
+        video.signal(Signal::INT);
         for line in video.ends_well().await {
             // The last of the five may still have been on its way.
             assert!(summary(&line)["frames"].as_u64() <= Some(5), "{line}");
@@ -281,7 +281,7 @@ fn a_viewer_comes_and_goes_at_any_time() {
         sees_more(&pictures, "process3").await;
         sees_more(&pictures, "process2").await;
         // One goes, and is not missed.
-        second.signal("-INT").await;
+        second.signal(Signal::INT);
         let said = second.ends_well().await;
         let summary = summary(&said[0]);
         assert_eq!(
@@ -290,11 +290,11 @@ fn a_viewer_comes_and_goes_at_any_time() {
         );
         sees_more(&pictures, "process3").await;
         // One is killed, and none is left; one of the same name comes back.
-        third.signal("-KILL").await;
+        third.signal(Signal::KILL);
         third.ends().await;
         let second = viewer("process2");
         sees_more(&pictures, "process2").await;
-        producer.signal("-INT").await;
+        producer.signal(Signal::INT);
         producer.ends_well().await;
         let said = second.ends_well().await;
         assert!(said[0].contains(r#""in_order":true,"intact":true"#), "{said:?}");
@@ -304,7 +304,7 @@ fn a_viewer_comes_and_goes_at_any_time() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_video_leaves_no_process_behind() {
-    for signal in ["-INT", "-TERM", "-KILL"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         run(async {
             let system = System::new();
             let pictures = system.path("pictures");
@@ -314,7 +314,7 @@ fn an_interrupted_video_leaves_no_process_behind() {
             until(|| pictures.join("process3-000000.png").exists()).await;
             let (status, lines, errors) = leaves_nobody_behind(video, signal, 2).await;
             match signal {
-                "-KILL" => assert_eq!(status.code(), None),
+                Signal::KILL => assert_eq!(status.code(), None),
                 _ => {
                     assert!(status.success() && errors.contains("stopped by"), "{status}: {errors}");
                     assert!(lines.iter().all(|line| summary(line)["frames"].as_u64() > Some(0)), "{lines:?}");

@@ -11,6 +11,7 @@ use daffi_camera::{
     CaptureError, Counts, Mode, PixelFormat, Rate, VideoSource,
     file::{self, OpenError, Options, Speed},
 };
+use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 
 /// As fast as it goes.
@@ -374,8 +375,8 @@ mod stand_in {
         let scratch = Scratch::new();
         let mut source = open(&scratch, "echo $$ >pid; cat good.y4m; exec sleep 1000").unwrap();
         source.next().unwrap().unwrap();
-        let pid = fs::read_to_string(scratch.path("pid")).unwrap();
-        let alive = || Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status().unwrap().success();
+        let pid = fs::read_to_string(scratch.path("pid")).unwrap().trim().parse().unwrap();
+        let alive = || test_kill_process(Pid::from_raw(pid).unwrap()).is_ok();
         assert!(alive());
         drop(source);
         assert!(!alive(), "killed and waited for");

@@ -20,6 +20,7 @@ use daffi_core::{
     },
     transport::JoinToken,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -66,13 +67,9 @@ impl Running {
         Self { child, port: port.parse().unwrap(), logs }
     }
 
-    fn pid(&self) -> String {
-        self.child.id().expect("it runs").to_string()
-    }
-
-    async fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.pid()]).status().await.unwrap();
-        assert!(sent.success());
+    fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("it runs").cast_signed();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
     async fn logged(&mut self, words: &str) {
@@ -102,11 +99,11 @@ async fn help_names_every_environment_variable() {
 #[tokio::test]
 async fn signals_end_it() {
     let dir = tempfile::tempdir().unwrap();
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let mut controller = Running::start(dir.path(), ["--port", "0"]).await;
         assert_ne!(controller.port, 0);
-        controller.signal(signal).await;
-        assert_eq!(controller.ended().await.code(), Some(0), "{signal}");
+        controller.signal(signal);
+        assert_eq!(controller.ended().await.code(), Some(0), "{signal:?}");
     }
 }
 
@@ -190,7 +187,7 @@ async fn nodes_join_with_the_token_and_it_is_never_told_otherwise() {
     let token = text(&token).trim();
     let node = join("node", controller.port, dir.path(), []).await;
     node.stop(PATIENCE).await;
-    controller.signal("-TERM").await;
+    controller.signal(Signal::TERM);
     let mut logs = String::new();
     while let Some(line) = next_line(&mut controller.logs).await {
         logs += &line;
@@ -215,7 +212,7 @@ async fn a_call_under_way_may_finish_within_the_grace() {
     let dir = tempfile::tempdir().unwrap();
     let mut controller = Running::start(dir.path(), ["--port", "0", "--grace", "10m"]).await;
     let mut called = controller.call(dir.path(), HELD, &CALLED).await;
-    controller.signal("-TERM").await;
+    controller.signal(Signal::TERM);
     controller.logged("stopping").await;
     RELEASED.add_permits(1);
     assert_eq!(called.result().await, Ok(()));
@@ -233,13 +230,13 @@ async fn a_call_that_does_not_end_is_waited_for_until_the_grace_is_over_or_a_sec
     });
 
     let dir = tempfile::tempdir().unwrap();
-    for (grace, second_signal, code) in [("50ms", None, 0), ("10m", Some("-INT"), 130)] {
+    for (grace, second_signal, code) in [("50ms", None, 0), ("10m", Some(Signal::INT), 130)] {
         let mut controller = Running::start(dir.path(), ["--port", "0", "--grace", grace]).await;
         let mut called = controller.call(dir.path(), STUCK, &CALLED).await;
-        controller.signal("-TERM").await;
+        controller.signal(Signal::TERM);
         controller.logged("stopping").await;
         if let Some(signal) = second_signal {
-            controller.signal(signal).await;
+            controller.signal(signal);
         }
         assert_eq!(controller.ended().await.code(), Some(code), "grace {grace}, then {second_signal:?}");
         if second_signal.is_none() {

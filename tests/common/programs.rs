@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
@@ -137,11 +139,10 @@ impl Program {
         lines
     }
 
-    /// Sends it a signal, such as `-INT`.
+    /// Sends it a signal.
     #[cfg(unix)]
-    pub(crate) async fn signal(&self, signal: &str) {
-        let process = self.id().to_string();
-        assert!(Command::new("kill").args([signal, &process]).status().await.unwrap().success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.id().cast_signed()).unwrap(), signal).unwrap();
     }
 }
 
@@ -172,12 +173,12 @@ pub(crate) fn is_running(process: i32) -> bool {
 #[cfg(target_os = "linux")]
 pub(crate) async fn leaves_nobody_behind(
     program: Program,
-    signal: &str,
+    signal: Signal,
     children: usize,
 ) -> (ExitStatus, Vec<String>, String) {
     let started = children_of(program.id());
     assert_eq!(started.len(), children);
-    program.signal(signal).await;
+    program.signal(signal);
     let ended = program.ends().await;
     until(|| !started.iter().any(|child| is_running(*child))).await;
     ended

@@ -1,5 +1,7 @@
 //! Which receiver a call goes to, and what becomes of it when the receiver is to end.
 
+use rustix::process::Signal;
+
 use crate::programs::{System, run};
 
 #[test]
@@ -38,7 +40,7 @@ fn a_receiver_is_chosen_and_its_queue_is_short() {
 
 #[test]
 fn a_process_that_is_to_end_finishes_what_runs() {
-    for (signal, named) in [("-TERM", "a signal to terminate"), ("-INT", "Ctrl-C")] {
+    for (signal, named) in [(Signal::TERM, "a signal to terminate"), (Signal::INT, "Ctrl-C")] {
         run(async {
             let system = System::new();
             let mut caller = system.start("drain_caller", &[]);
@@ -55,7 +57,7 @@ fn a_process_that_is_to_end_finishes_what_runs() {
             ];
             assert_eq!(copied, expected);
 
-            worker.signal(signal).await;
+            worker.signal(signal);
             worker.says(&format!("stopping, because of {named}")).await;
             let said = caller.ends_well().await;
             assert_eq!(said, [r#"nothing new: node "copyist" is stopping"#, "the book is copied, pages: 3"]);

@@ -1,5 +1,7 @@
 //! Streams that come back, and results of streams.
 
+use rustix::process::Signal;
+
 use crate::programs::{System, run};
 
 #[test]
@@ -28,7 +30,7 @@ fn a_call_gives_a_stream_until_nobody_wants_more() {
             station.says(line).await;
         }
         station.says("roof: switched off, nobody wants more").await;
-        station.signal("-INT").await;
+        station.signal(Signal::INT);
         assert!(station.ends_well().await.is_empty());
     });
 }

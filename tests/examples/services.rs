@@ -1,5 +1,7 @@
 //! A service that stays until it is interrupted, and a client.
 
+use rustix::process::Signal;
+
 use crate::programs::{System, run};
 
 #[test]
@@ -18,7 +20,7 @@ fn counters_of_one_type_have_names_of_their_own() {
             "the one without a name has 0",
         ];
         assert_eq!(said, expected);
-        service.signal("-INT").await;
+        service.signal(Signal::INT);
         assert_eq!(service.ends_well().await, ["left has 50, right has 55"]);
     });
 }
@@ -47,7 +49,7 @@ fn stubs_that_do_not_fit_are_told() {
         let warned: Vec<_> = warnings.lines().filter(|line| line.contains("WARN")).collect();
         assert!(warned.len() == 1 && warned[0].contains("the types of the arguments differ"), "{warnings}");
         assert!(warned[0].contains("in_other_words") && warned[0].contains("examples/contract/weather.rs:"));
-        service.signal("-INT").await;
+        service.signal(Signal::INT);
         assert_eq!(service.ends_well().await, ["3 days of Oslo", "2 days of Rome", "1 days of Kyiv"]);
     });
 }
@@ -71,7 +73,7 @@ fn callbacks_know_whom_they_answer() {
         assert!(called.starts_with(r#"guest called "whoami", with "#) && called.ends_with("s left"), "{called}");
         service.says(&format!(r#"porter passes "the bar closes at ten" on, as part of {trace}"#)).await;
         service.says("nobody waits for the search any more").await;
-        service.signal("-INT").await;
+        service.signal(Signal::INT);
         assert!(service.ends_well().await.is_empty());
     });
 }
@@ -96,7 +98,7 @@ fn rules_say_who_may_do_what() {
             assert_eq!(system.start("vault_client", &["--name", name]).ends_well().await, expected, "{name}");
         }
         service.says("director empties the vault").await;
-        service.signal("-INT").await;
+        service.signal(Signal::INT);
         assert!(service.ends_well().await.is_empty());
     });
 }

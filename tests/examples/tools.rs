@@ -1,6 +1,9 @@
 //! Programs that are of use by themselves.
 
 #[cfg(unix)]
+use rustix::process::Signal;
+
+#[cfg(unix)]
 use crate::programs::Program;
 use crate::programs::{System, run};
 
@@ -50,7 +53,7 @@ fn anything_can_be_called_by_name() {
         let (status, said, _) = system.start("call", &["--broadcast", "set_price", "pear", "60"]).ends().await;
         assert_eq!(status.code(), Some(1));
         assert_eq!(said, [r#"shop: the callback returned an error: {"NoArticle": {"article": "pear"}}"#]);
-        shop.signal("-INT").await;
+        shop.signal(Signal::INT);
         shop.ends().await;
     });
 }

@@ -1,5 +1,7 @@
 //! A trace across two processes.
 
+use rustix::process::Signal;
+
 use crate::programs::{System, run};
 
 /// What the example prints of a span: `Client buy: 1d9f.., child of 3e20.., trace 8c1a..`.
@@ -35,7 +37,7 @@ fn a_trace_goes_from_the_client_to_the_service() {
         let (call, errand) = (Line::of(call), Line::of(errand));
         let shelf = Line::of(&service.line().await);
         let answer = Line::of(&service.line().await);
-        service.signal("-INT").await;
+        service.signal(Signal::INT);
         assert!(service.ends_well().await.is_empty());
 
         let spans = [&errand, &call, &answer, &shelf];

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -142,21 +144,21 @@ impl Process {
         taken.split_whitespace().map(|number| number.parse().expect("a number")).collect()
     }
 
-    /// Kills it: it has no chance to say goodbye.
     /// Has it stand still, and go on.
     #[cfg(unix)]
     pub(crate) async fn pause(&self, seconds: u64) {
-        self.signal("-STOP").await;
+        self.signal(Signal::STOP);
         tokio::time::sleep(Duration::from_secs(seconds)).await;
-        self.signal("-CONT").await;
+        self.signal(Signal::CONT);
     }
 
     #[cfg(unix)]
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args([name, &id]).status().await.expect("it runs").success());
+    fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("it runs").cast_signed();
+        kill_process(Pid::from_raw(id).expect("a process"), signal).expect("it runs");
     }
 
+    /// Kills it: it has no chance to say goodbye.
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.expect("it is killed");
     }

@@ -2,6 +2,7 @@
 
 use std::{process::ExitStatus, thread, time::Duration};
 
+use rustix::process::Signal;
 use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{
@@ -58,7 +59,7 @@ impl Demo {
 impl Drop for Demo {
     fn drop(&mut self) {
         let Some(program) = &self.program else { return };
-        self.runtime.block_on(program.signal("-KILL"));
+        program.signal(Signal::KILL);
         if let Some((_, said)) = self.ended().filter(|_| thread::panicking()) {
             eprintln!("the demo said:\n{said}");
         }

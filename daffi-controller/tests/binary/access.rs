@@ -12,6 +12,7 @@ use daffi_core::{
     transport::JoinToken,
 };
 use futures_util::future::join_all;
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -51,20 +52,20 @@ async fn sighup_takes_up_other_rules_and_every_refusal_is_logged() {
     controller.logged(r#"refused: no rule allows "caller" to call "called" caller="caller" node="callee""#).await;
 
     fs::write(&config, ALLOWS).unwrap();
-    controller.signal("-HUP").await;
+    controller.signal(Signal::HUP);
     controller.logged("read the config file, tokens and certificates again").await;
     assert_eq!(call(&caller).await, Ok(()));
 
     fs::write(&config, "[[rule]]\nnodes = \"*\"\ncalls = \"*\"\n").unwrap();
-    controller.signal("-HUP").await;
+    controller.signal(Signal::HUP);
     controller.logged("daffi.toml:3: unknown field `calls`, expected one of `nodes`, `call`, `offer`, `stream`").await;
     assert_eq!(call(&caller).await, Ok(()), "what held goes on");
 
     fs::write(&config, "[[rule]]\nnodes = \"caller\"\ncall = \"*\"\n").unwrap();
-    controller.signal("-HUP").await;
+    controller.signal(Signal::HUP);
     controller.logged(r#"offers what no rule allows any more: calls to it are refused node="callee""#).await;
     assert!(call(&caller).await.unwrap_err().contains(r#"no rule of the controller allows "callee" to offer it"#));
-    controller.signal("-TERM").await;
+    controller.signal(Signal::TERM);
     assert_eq!(controller.ended().await.code(), Some(0));
 }
 
@@ -98,17 +99,17 @@ async fn a_token_is_rotated_and_retired_while_the_controller_runs() {
     let (nothing, said) = token(&["--rotate"]).await;
     assert!(nothing.is_empty() && said.contains("--retire"), "{said}");
 
-    controller.signal("-HUP").await;
+    controller.signal(Signal::HUP);
     controller.logged("read the config file").await;
     for text in [&old, &new] {
         assert!(joins(node("node", &controller).token(text)).await.is_ok());
     }
     let (still, said) = token(&["--retire"]).await;
     assert!(still == new && said.contains("is retired"), "{said}");
-    controller.signal("-HUP").await;
+    controller.signal(Signal::HUP);
     controller.logged("read the config file").await;
     assert!(matches!(joins(node("node", &controller).token(&old)).await, Err(JoinError::WrongToken { .. })));
-    controller.signal("-TERM").await;
+    controller.signal(Signal::TERM);
     let mut logs = String::new();
     while let Some(line) = next_line(&mut controller.logs).await {
         logs += &line;
@@ -132,7 +133,7 @@ async fn strangers_do_not_flood_the_log() {
     for refused in join_all(strangers).await {
         assert!(matches!(refused, Err(JoinError::WrongToken { .. })), "{refused:?}");
     }
-    controller.signal("-TERM").await;
+    controller.signal(Signal::TERM);
     let (mut logged, mut passed_over) = (0, 0);
     while let Some(line) = next_line(&mut controller.logs).await {
         if line.contains("refused a node") {
@@ -200,7 +201,7 @@ async fn a_controller_and_its_nodes_use_the_certificates_that_it_made() {
             other => panic!("expected the certificate to be refused, got {other:?}"),
         }
     }
-    controller.signal("-TERM").await;
+    controller.signal(Signal::TERM);
     let mut logs = String::new();
     while let Some(line) = next_line(&mut controller.logs).await {
         logs += &line;

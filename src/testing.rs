@@ -124,6 +124,7 @@ pub struct Network {
     network: memory::Network,
     token: JoinToken,
     runtime: Handle,
+    limits: Limits,
     controller: Arc<Mutex<Option<Controller>>>,
 }
 
@@ -146,7 +147,8 @@ impl Network {
         };
         // Nodes check a fingerprint when they check a certificate, and here there is none.
         let token = JoinToken::generate([0; 32]);
-        let network = Self { network: memory::Network::new(), token, runtime, controller: Arc::default() };
+        let network = memory::Network::new();
+        let network = Self { network, token, runtime, limits: Limits::default(), controller: Arc::default() };
         network.restart_controller();
         network
     }
@@ -162,6 +164,14 @@ impl Network {
     #[must_use]
     pub fn starting_at(mut self, time: SystemTime) -> Self {
         self.network = self.network.starting_at(time);
+        self
+    }
+
+    /// The same with these limits of the controller's. To be said before the first node joins.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self.restart_controller();
         self
     }
 
@@ -226,8 +236,8 @@ impl Network {
         self.crash_controller();
         let (stop, stopped) = watch::channel(None);
         let listener = Listener::Memory(self.network.listen(CONTROLLER));
-        let task =
-            self.runtime.spawn(daffi_controller::serve(listener, self.token.clone(), Limits::default(), stopped));
+        let task = daffi_controller::serve(listener, self.token.clone(), self.limits.clone(), stopped);
+        let task = self.runtime.spawn(task);
         *self.controller() = Some(Controller { stop, task });
     }
 

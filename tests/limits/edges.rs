@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daffi::{CallError, JoinError, StartError, callback, callbacks};
+use daffi::{CallError, Event, JoinError, StartError, callback, callbacks, testing::Network};
+use futures_util::FutureExt;
 use serde_bytes::ByteBuf;
 use tokio::sync::Semaphore;
 
@@ -73,6 +74,24 @@ async fn nodes() {
     }
     first.stop().await;
     drop(controller.node("c", []).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_and_finds_its_place_taken_waits_for_one() {
+    let net = Network::new().limits(limits(|limits| limits.nodes = 2));
+    let a = net.node("a").callbacks([]).join().await.unwrap();
+    let b = net.node("b").callbacks([]).join().await.unwrap();
+    let (mut of_a, mut of_b) = (a.events(), b.events());
+    net.link("a").partition();
+    while !matches!(of_b.next().await, Some(Event::NodeLeft { .. })) {}
+    let c = net.node("c").callbacks([]).join().await.unwrap();
+    net.link("a").heal();
+    // It tries at least every two seconds.
+    net.advance(Duration::from_secs(60)).await;
+    assert!(matches!(of_a.next().await, Some(Event::Disconnected { .. })));
+    assert!(a.join().now_or_never().is_none(), "it goes on");
+    c.stop(Duration::ZERO).await;
+    while !matches!(of_a.next().await, Some(Event::Connected)) {}
 }
 
 #[tokio::test]

@@ -383,7 +383,7 @@ pub enum JoinError {
         /// The most that there may be.
         limit: usize,
     },
-    /// A limit of the controller's is reached.
+    /// A limit of the controller's is reached. A node that was let in before, and has lost its connection, goes on trying instead.
     #[error("the controller does not take this node: {reason}")]
     Limit {
         /// Which limit, and what helps.

@@ -1,6 +1,6 @@
 //! Attempts to join, at one address or several, until one succeeds.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
@@ -47,7 +47,7 @@ pub(crate) enum Target {
     },
 }
 
-/// Tries until it has joined, until that is hopeless, or until patience is over.
+/// Tries until it has joined, until that is hopeless, or until patience is over; a node that comes back has no end of it.
 pub(super) async fn join(
     inner: &Arc<Inner>,
     target: &Target,
@@ -61,12 +61,17 @@ pub(super) async fn join(
         let left = |began: Instant| patience.map_or(Duration::MAX, |patience| patience.saturating_sub(began.elapsed()));
         let error = match timeout(left(began), attempt(inner, target, credentials)).await {
             Ok(Ok(session)) => return Ok(session),
+            // There was a place for this node before, and there may be one again.
+            Ok(Err(Attempt::Hopeless(error @ JoinError::Limit { .. }))) if patience.is_none() => error,
             Ok(Err(Attempt::Hopeless(error))) => return Err(error),
             Ok(Err(Attempt::Failed(error))) => error,
             // Cut off by the end of patience, it says less than the one before.
             Err(_) => last.take().unwrap_or_else(|| unreachable(inner, target, "no answer yet".into())),
         };
-        tracing::debug!(node = inner.name, %error, "not joined yet");
+        // Once for each reason: a node that nobody lets in would fill its log.
+        if last.as_ref().is_none_or(|last| reason(last) != reason(&error)) {
+            tracing::warn!(node = inner.name, reason = %reason(&error), "not joined yet; trying again");
+        }
         if left(began).is_zero() {
             return Err(error);
         }
@@ -79,6 +84,14 @@ pub(super) async fn join(
         };
         tokio::time::sleep(shortened.min(left(began))).await;
         pause = (pause * 2).min(MAX_PAUSE);
+    }
+}
+
+/// What went wrong, however long there is still time to try.
+fn reason(error: &JoinError) -> Cow<'_, str> {
+    match error {
+        JoinError::Unreachable { last, .. } => last.into(),
+        error => error.to_string().into(),
     }
 }
 

@@ -4,49 +4,32 @@
 //! next lot gathers. So pressure makes large writes, and an idle lane sends a frame the moment it comes, or one turn of the
 //! scheduler later if others are likely to follow it.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    vec::Drain,
-};
+mod receive;
+mod together;
+mod write;
 
-use bytes::Bytes;
-use tokio::{
-    sync::{Notify, Semaphore, SemaphorePermit, mpsc},
-    task::JoinSet,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{LinkError, Reader, Throttle, haste::Haste};
+use tokio::sync::{Notify, mpsc};
+
+pub use self::{
+    receive::{Intake, receive_frames},
+    write::LaneWriter,
+};
 use crate::{
-    transport::{Assisted, Connection, ConnectionLost, Priority, RecvStream, StreamLost, assist, assists},
+    transport::assist,
     wire::{
-        Malformed, StreamKind,
-        frame::{self, Decoder, Frame, Head},
-        limits, varint,
+        StreamKind,
+        frame::{self, Head},
+        limits,
     },
 };
-
-/// How many frames are handed over together at most. A read may bring a hundred thousand tiny ones. A broadcast counts once for each
-/// of its targets: so many answers may follow from it.
-const TOGETHER: usize = 256;
-
-/// Nodes are told how large a payload may be, and send no larger one.
-const TOO_LARGE: Malformed = Malformed("a frame above the limit");
-
-const OTHER_LENGTH: Malformed = Malformed("a large frame of another length than it says");
 
 /// Sends frames over one connection, from any thread, without waiting. Clones share the lane.
 #[derive(Debug, Clone)]
 pub struct FrameSender {
     lane: Arc<Lane>,
     large: mpsc::UnboundedSender<Large>,
-}
-
-/// Writes what a [`FrameSender`] sends; [`LaneWriter::run`] it in a task.
-#[derive(Debug)]
-pub struct LaneWriter {
-    lane: Arc<Lane>,
-    large: mpsc::UnboundedReceiver<Large>,
 }
 
 /// A frame that has a stream of its own, encoded.
@@ -97,7 +80,7 @@ impl FrameSender {
     pub fn new() -> (Self, LaneWriter) {
         let lane = Arc::new(Lane::default());
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { lane: lane.clone(), large: sender }, LaneWriter { lane, large: receiver })
+        (Self { lane: lane.clone(), large: sender }, LaneWriter::new(lane, receiver))
     }
 
     /// Sends a frame; the [`backlog`](Self::backlog) with it. Nothing happens once the connection is gone: whoever waits for an answer
@@ -182,259 +165,6 @@ impl Lane {
     }
 }
 
-impl LaneWriter {
-    /// Writes until the connection is gone.
-    pub async fn run(self, connection: Connection) -> StreamLost {
-        let Self { lane, large } = self;
-        let haste = Arc::new(Haste::new(&connection));
-        let writing = write_lane(lane.clone(), connection.clone(), haste.clone());
-        let small = async {
-            match &connection {
-                Connection::Quic(_) => Assisted::new(writing).await,
-                // Its delays are timers, which need the runtime that paused the clock.
-                Connection::Memory(_) => writing.await,
-            }
-        };
-        tokio::select! {
-            Err(lost) = small => lost,
-            never = haste.ease() => match never {},
-            lost = write_large(&lane, large, &connection) => lost.into(),
-        }
-    }
-}
-
-async fn write_lane(lane: Arc<Lane>, connection: Connection, haste: Arc<Haste>) -> Result<Infallible, StreamLost> {
-    let mut stream = connection.open_uni().await?;
-    stream.set_priority(Priority::Calls);
-    stream.write(&mut [Bytes::from_static(&[StreamKind::CallLane as u8])]).await?;
-    loop {
-        lane.filled.notified().await;
-        // On another thread than the I/O thread it is another runtime, if any, that would turn.
-        if !lane.lock().alone && !assists() {
-            // What others are about to send goes along: a datagram costs more than a frame.
-            tokio::task::yield_now().await;
-        }
-        let (gathered, closing) = {
-            let mut state = lane.lock();
-            state.alone = false;
-            state.writing = state.buffer.len();
-            (std::mem::take(&mut state.buffer), state.closing)
-        };
-        if !gathered.is_empty() {
-            haste.hasten();
-            stream.write(&mut [gathered.into()]).await?;
-            lane.lock().writing = 0;
-            lane.written.notify_waiters();
-        }
-        if closing {
-            stream.finish();
-            let _ = stream.settled().await;
-            lane.lock().finished = true;
-            lane.flushed.notify_waiters();
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-async fn write_large(
-    lane: &Arc<Lane>,
-    mut frames: mpsc::UnboundedReceiver<Large>,
-    connection: &Connection,
-) -> ConnectionLost {
-    let (mut streams, together) = (JoinSet::new(), Together::default());
-    while let Some(Large { bytes, payload }) = frames.recv().await {
-        // What has gone out already need not be remembered.
-        while streams.try_join_next().is_some() {}
-        let (lane, connection, together) = (lane.clone(), connection.clone(), together.clone());
-        streams.spawn(async move {
-            let _room = together.enter(bytes.len() as u64).await;
-            // A lost connection is noticed by all; a peer that refuses a frame has its reasons.
-            let _ = send_large(connection, bytes.into()).await;
-            lane.lock().large -= payload;
-            lane.flushed.notify_waiters();
-        });
-    }
-    connection.closed().await
-}
-
-async fn send_large(connection: Connection, bytes: Bytes) -> Result<(), StreamLost> {
-    let mut stream = connection.open_uni().await?;
-    // QUIC keeps a written chunk until all of it is acknowledged: pieces let memory go as they arrive.
-    let mut pieces: Vec<Bytes> = (0..bytes.len())
-        .step_by(limits::BATCH)
-        .map(|at| bytes.slice(at..bytes.len().min(at + limits::BATCH)))
-        .collect();
-    drop(bytes);
-    stream.write(&mut pieces).await?;
-    stream.finish();
-    let _ = stream.settled().await;
-    Ok(())
-}
-
-/// Bounds what large frames have together that are on their way at a time: see [`limits::LARGE_TOGETHER`]. Clones share it.
-#[derive(Debug, Clone)]
-struct Together(Arc<Semaphore>);
-
-impl Default for Together {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(limits::LARGE_TOGETHER)))
-    }
-}
-
-impl Together {
-    /// Room for a frame of so many bytes, until it is dropped; nothing for one that needs none. They have their turns in the order in
-    /// which they came. Cancel safe.
-    async fn enter(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
-        if bytes <= limits::LARGE_ALONE as u64 {
-            return None;
-        }
-        // What says that it is larger is refused elsewhere.
-        let room = bytes.min(limits::LARGE_TOGETHER as u64) as u32;
-        self.0.acquire_many(room).await.ok()
-    }
-}
-
-/// What a peer may send in frames.
-#[derive(Debug, Clone)]
-pub struct Intake {
-    /// The largest payload of a frame, in bytes; at most [`limits::MAX_PAYLOAD`].
-    pub payload: usize,
-    /// How fast.
-    pub throttle: Throttle,
-    /// What answers the peer, if that is not trusted to take its answers: none of its frames is taken while more than
-    /// [`limits::MAX_LANE_BACKLOG`] wait there, so that nothing grows for a peer that asks and does not read.
-    pub answers: Option<FrameSender>,
-}
-
-/// As much as the protocol allows, as fast as it comes, from a peer that is trusted.
-impl Default for Intake {
-    fn default() -> Self {
-        Self { payload: limits::MAX_PAYLOAD, throttle: Throttle::default(), answers: None }
-    }
-}
-
-impl Intake {
-    /// Waits until the peer has taken enough of its answers.
-    async fn room(&self) {
-        if let Some(answers) = &self.answers {
-            answers.room().await;
-        }
-    }
-}
-
-/// Receives the peer's frames, of its lane and the large ones, and hands them to `deliver`, those together that came in one read,
-/// until the connection is gone or the peer sends what makes no sense, or more than it may.
-pub async fn receive_frames<D>(connection: &Connection, intake: Intake, deliver: D) -> LinkError
-where
-    D: Fn(Drain<'_, Frame>) -> Result<(), Malformed> + Clone + Send + 'static,
-{
-    let (mut streams, together) = (JoinSet::new(), Together::default());
-    loop {
-        tokio::select! {
-            accepted = connection.accept_uni() => match accepted {
-                Ok(stream) => {
-                    streams.spawn(receive_stream(stream, intake.clone(), together.clone(), deliver.clone()));
-                }
-                Err(lost) => return lost.into(),
-            },
-            Some(ended) = streams.join_next() => match ended {
-                Ok(Ok(())) | Ok(Err(LinkError::Lost(StreamLost::Reset))) => {}
-                Ok(Err(error)) => return error,
-                // The task neither panics nor is it aborted while this runs.
-                Err(_) => return ConnectionLost::ClosedHere.into(),
-            },
-        }
-    }
-}
-
-async fn receive_stream<D>(stream: RecvStream, intake: Intake, together: Together, deliver: D) -> Result<(), LinkError>
-where
-    D: Fn(Drain<'_, Frame>) -> Result<(), Malformed>,
-{
-    let mut frames = Vec::new();
-    let mut reader = Reader::new(stream);
-    let [kind] = reader.bytes().await?;
-    let (mut stream, first) = reader.into_parts();
-    let mut chunks = vec![first];
-    match StreamKind::from_byte(kind)? {
-        StreamKind::CallLane => {
-            let mut decoder = Decoder::default();
-            loop {
-                let (mut came, mut together) = (0, 0);
-                for chunk in chunks.drain(..) {
-                    came += chunk.len();
-                    decoder.push(&chunk);
-                }
-                let decoded = loop {
-                    match decoder.next_frame() {
-                        Ok(Some(frame)) if frame.payload.len() > intake.payload => break Err(TOO_LARGE),
-                        Ok(Some(frame)) => {
-                            together += frame.head.targets();
-                            frames.push(frame);
-                            if together >= TOGETHER {
-                                deliver(frames.drain(..))?;
-                                together = 0;
-                                intake.room().await;
-                            }
-                        }
-                        Ok(None) => break Ok(()),
-                        Err(malformed) => break Err(malformed),
-                    }
-                };
-                if !frames.is_empty() {
-                    deliver(frames.drain(..))?;
-                    intake.room().await;
-                }
-                decoded?;
-                intake.throttle.pay(came).await;
-                if !stream.read(&mut chunks).await? {
-                    return Ok(());
-                }
-            }
-        }
-        StreamKind::LargeFrame => {
-            let (mut body, mut paid, mut room) = (Vec::new(), 0, None);
-            loop {
-                for chunk in chunks.drain(..) {
-                    body.extend_from_slice(&chunk);
-                }
-                let mut input: &[u8] = &body;
-                if let Some(length) = varint::take(&mut input) {
-                    if length > (limits::MAX_HEAD + intake.payload) as u64 {
-                        return Err(TOO_LARGE.into());
-                    }
-                    if input.len() as u64 > length {
-                        return Err(OTHER_LENGTH.into());
-                    }
-                    if room.is_none() {
-                        room = together.enter(length).await;
-                    }
-                }
-                intake.throttle.pay(body.len() - paid).await;
-                paid = body.len();
-                if !stream.read(&mut chunks).await? {
-                    break;
-                }
-            }
-            let mut input: &[u8] = &body;
-            let length = varint::expect(&mut input)?;
-            if length != input.len() as u64 {
-                return Err(OTHER_LENGTH.into());
-            }
-            let prefix = body.len() - input.len();
-            let frame = Frame::decode(Bytes::from(body).slice(prefix..))?;
-            if frame.payload.len() > intake.payload {
-                return Err(TOO_LARGE.into());
-            }
-            intake.room().await;
-            frames.push(frame);
-            deliver(frames.drain(..))?;
-            Ok(())
-        }
-        StreamKind::Control | StreamKind::Items => Err(Malformed("this kind of stream goes both ways").into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -445,12 +175,16 @@ mod tests {
         },
         thread,
         time::Duration,
+        vec::Drain,
     };
 
     use tokio::{runtime::Builder, sync::oneshot};
 
     use super::*;
-    use crate::transport::{Identity, JoinToken, quic};
+    use crate::{
+        transport::{Connection, Identity, JoinToken, quic},
+        wire::frame::Frame,
+    };
 
     const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,40 +1,35 @@
 //! What the sessions of all nodes share: the directory, the router, the streams, and a way to each node.
 
 mod control;
+mod link;
+mod reach;
 mod streams;
 
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
     vec::Drain,
 };
 
 use daffi_core::{
-    link::{FrameSender, Throttle},
-    transport::{CloseCode, Connection, ConnectionLost},
+    transport::CloseCode,
     wire::{
         CallId, CallbackId, Malformed, NodeId,
         control::{Member, ToNode},
         failure::{Failure, Right},
-        frame::{Frame, Head},
-        limits,
+        frame::Frame,
         offer::Offer,
     },
 };
 use tokio::sync::{Notify, watch};
 
+use self::{control::Encoded, reach::Reach, streams::Streams};
 pub(crate) use self::{
     control::Messages,
+    link::NodeLink,
     streams::{Handed, Hop, Hops, Key, Producer},
-};
-use self::{
-    control::{Control, Encoded},
-    streams::Streams,
 };
 use crate::{
     access::Access,
@@ -43,7 +38,7 @@ use crate::{
     judge::Judge,
     limits::Limits,
     rates::Rates,
-    router::{Nodes, Router},
+    router::Router,
 };
 
 /// The controller's state.
@@ -79,65 +74,6 @@ struct State {
 impl State {
     fn is_idle(&self) -> bool {
         self.router.under_way() == 0 && self.streams == 0
-    }
-}
-
-/// The way to a node.
-#[derive(Debug, Clone)]
-pub(crate) struct NodeLink {
-    pub(crate) connection: Connection,
-    pub(crate) frames: FrameSender,
-    control: Control,
-    /// The node has answered a probe.
-    pub(crate) alive: Arc<Notify>,
-    /// How fast it may send.
-    pub(crate) throttle: Throttle,
-    pub(crate) name: Arc<str>,
-    /// Tells the node from another of its name: 0 if it does not say.
-    pub(crate) instance: u64,
-    /// It does not come back.
-    gone: Arc<AtomicBool>,
-}
-
-impl NodeLink {
-    /// A link, and the control messages to write to it.
-    pub(crate) fn new(
-        connection: Connection,
-        frames: FrameSender,
-        throttle: Throttle,
-        name: &str,
-        instance: u64,
-    ) -> (Self, Messages) {
-        let (control, messages) = control::queue();
-        let (alive, gone) = (Arc::default(), Arc::default());
-        (Self { connection, frames, control, alive, throttle, name: name.into(), instance, gone }, messages)
-    }
-
-    /// The node left, or another has its name: it does not come back.
-    pub(crate) fn set_gone(&self) {
-        self.gone.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a node does not come back whose connection was lost like this.
-    pub(crate) fn is_gone(&self, lost: &ConnectionLost) -> bool {
-        let closed = matches!(lost, ConnectionLost::ClosedByPeer { code: CloseCode::Done, .. });
-        closed || self.gone.load(Ordering::Relaxed)
-    }
-
-    /// Whether both lead to the same session of a node.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.alive, &other.alive)
-    }
-
-    /// Asks the node to show that it is alive.
-    pub(crate) fn probe(&self) {
-        self.tell(&(&ToNode::Probe).into());
-    }
-
-    fn tell(&self, message: &Encoded) {
-        if self.control.tell(message).is_err() {
-            self.connection.close(CloseCode::Limit, "control messages are read too slowly");
-        }
     }
 }
 
@@ -417,48 +353,5 @@ impl Hub {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock panics: tables are changed and messages queued, no foreign code runs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The nodes as the router sees them.
-struct Reach<'a> {
-    hub: &'a Hub,
-    directory: &'a Directory,
-    judge: RefCell<&'a mut Judge>,
-    draining: bool,
-}
-
-impl Nodes for Reach<'_> {
-    fn refuses(&self, caller: NodeId, node: NodeId, callback: CallbackId) -> Option<Failure> {
-        if self.draining {
-            return Some(Failure::Stopping);
-        }
-        match self.directory.offers(node, callback) {
-            None => Some(Failure::NoNode),
-            Some(false) => Some(Failure::NoCallback),
-            Some(true) => {
-                let forbidden = self.judge.borrow_mut().forbids(self.directory, caller, Right::Call, node, callback);
-                if forbidden.is_some() {
-                    return forbidden;
-                }
-                let nodes = self.hub.nodes.read().unwrap_or_else(PoisonError::into_inner);
-                match nodes.get(&node) {
-                    None => Some(Failure::NoNode),
-                    Some(link) if link.frames.backlog() > limits::MAX_LANE_BACKLOG => Some(Failure::Busy),
-                    Some(_) => None,
-                }
-            }
-        }
-    }
-
-    fn deliver(&self, node: NodeId, head: &Head, payload: &[u8]) {
-        if let Some(link) = self.hub.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node) {
-            let backlog = link.frames.send(head, payload);
-            // Calls stop long before, so these are replies; and nobody could tell their callers that there are none.
-            if backlog as u64 > self.hub.limits.backlog_per_node {
-                link.connection
-                    .close(CloseCode::Limit, "more replies wait for this node than `backlog_per_node` allows");
-            }
-        }
     }
 }

@@ -26,9 +26,9 @@ mod session;
 mod span;
 mod stream;
 pub mod stub;
+mod wait;
 
 use std::{
-    fmt,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -52,6 +52,7 @@ pub use self::{
         Fallible, Incoming, Iter, Next, OnError, OnSlow, ReceiverReport, Results, ResultsCall, Source, StartingAt,
         StreamCall, StreamReport, fallible, starting,
     },
+    wait::{Wait, WaitError},
 };
 use self::{
     context::Scope,
@@ -62,6 +63,7 @@ use self::{
     runtime::Runtimes,
     session::Link,
     stream::Arrivals,
+    wait::What,
 };
 use crate::{
     clock::Clock,
@@ -123,35 +125,6 @@ pub(crate) enum State {
     Running,
     /// It has ended, because it was asked to, or for a reason.
     Ended(Result<(), String>),
-}
-
-/// Waiting for a node or callback took too long.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WaitError {
-    /// It did not appear in time.
-    #[error("{what} did not appear within {after:?}; present: {}", error::list(.present))]
-    Timeout {
-        /// What was waited for.
-        what: String,
-        /// For how long.
-        after: Duration,
-        /// The nodes, or the callbacks, that are there.
-        present: Vec<String>,
-    },
-    /// The node stopped meanwhile.
-    #[error("the node stopped while it waited for {what}")]
-    Stopped {
-        /// What was waited for.
-        what: String,
-    },
-}
-
-/// The sentence itself: it is what a `main` prints that returns the error.
-impl fmt::Debug for WaitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
 
 impl Node {
@@ -335,102 +308,5 @@ impl Inner {
     pub(crate) fn announce(&self, event: Event) {
         // Nobody need listen.
         let _ = self.events.send(event);
-    }
-}
-
-/// Waiting for a node or a callback: `.await` it, or `.wait()` where there is no async runtime. Without
-/// [`timeout`](Self::timeout) it waits as long as it takes.
-#[derive(Debug)]
-#[must_use = "it does nothing until it is awaited or waited for"]
-pub struct Wait {
-    inner: Arc<Inner>,
-    what: What,
-    timeout: Option<Duration>,
-}
-
-#[derive(Debug)]
-enum What {
-    Process(String),
-    Function(String),
-}
-
-impl What {
-    fn is_there(&self, directory: &Directory) -> bool {
-        match self {
-            Self::Process(name) => directory.has_node(name),
-            Self::Function(name) => directory.has_callback(name),
-        }
-    }
-
-    fn present(&self, directory: &Directory) -> Vec<String> {
-        match self {
-            Self::Process(_) => directory.present(),
-            Self::Function(_) => directory.known(),
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process(name) => write!(f, "node {name:?}"),
-            Self::Function(name) => write!(f, "callback {name:?}"),
-        }
-    }
-}
-
-impl Wait {
-    /// Gives up after this time.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Blocks the thread until it is there.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitError`].
-    pub fn wait(self) -> Result<(), WaitError> {
-        self.into_future().wait()
-    }
-}
-
-impl IntoFuture for Wait {
-    type Output = Result<(), WaitError>;
-    type IntoFuture = Op<Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        let Self { inner, what, timeout } = self;
-        let timer = timeout.map(|timeout| {
-            let _runtime = inner.runtimes.io.enter();
-            (timeout, tokio::time::sleep(timeout))
-        });
-        Op::new(async move {
-            let mut directory = inner.directory.subscribe();
-            let mut state = inner.state.subscribe();
-            let passed = async {
-                match timer {
-                    Some((timeout, timer)) => {
-                        timer.await;
-                        timeout
-                    }
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                found = directory.wait_for(|directory| what.is_there(directory)) => {
-                    found.map(drop).map_err(|_| WaitError::Stopped { what: what.to_string() })
-                }
-                _ = state.wait_for(|state| matches!(state, State::Ended(_))) => {
-                    Err(WaitError::Stopped { what: what.to_string() })
-                }
-                after = passed => {
-                    let present = what.present(&inner.directory.borrow());
-                    Err(WaitError::Timeout { what: what.to_string(), after, present })
-                }
-            }
-        })
     }
 }

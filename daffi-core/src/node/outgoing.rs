@@ -1,133 +1,34 @@
 //! A call on its way: from the arguments to the answers. What the kinds of calls have in common.
 
-use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+mod again;
+mod reply;
+mod request;
+
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
+use self::reply::stream_instead;
+pub(crate) use self::{
+    reply::Codec,
+    request::{Modifier, Request},
+};
 use super::{
     Inner,
     answers::{self, Answer, AnswerReceiver},
     call::NodeReply,
-    choice::Choice,
     context::{Place, Scope},
-    contract::Stub,
     directory::{Audience, Target},
     error::CallError,
-    event::Event,
     pending::Waiting,
-    retry::{Retry, may_retry},
     session::Link,
     span::ClientSpan,
-    stub::{DecodeError, EncodedArgs},
 };
 use crate::wire::{
     CallId, CallbackId, NodeId,
-    failure::Failure,
-    frame::{Ask, Head, Status},
-    trace::TraceContext,
+    frame::{Ask, Head},
 };
-
-/// How to decode what a callback returns.
-#[derive(Debug)]
-pub(crate) struct Codec<T, E> {
-    value: fn(&[u8]) -> Result<T, DecodeError>,
-    error: fn(&[u8]) -> Result<E, DecodeError>,
-}
-
-impl<T, E> Clone for Codec<T, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T, E> Copy for Codec<T, E> {}
-
-impl<T, E> Codec<T, E> {
-    pub(crate) const fn new(
-        value: fn(&[u8]) -> Result<T, DecodeError>,
-        error: fn(&[u8]) -> Result<E, DecodeError>,
-    ) -> Self {
-        Self { value, error }
-    }
-
-    pub(crate) fn value(&self, payload: &[u8]) -> Result<T, String> {
-        (self.value)(payload).map_err(|DecodeError(message)| message)
-    }
-
-    pub(crate) fn error(&self, payload: &[u8]) -> Result<E, String> {
-        (self.error)(payload).map_err(|DecodeError(message)| message)
-    }
-}
-
-/// What every kind of call has: what to call, with what, and the options that were chosen.
-#[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) callback: Cow<'static, str>,
-    /// What the stub says of itself; nothing for a call without one.
-    pub(crate) stub: Option<&'static Stub>,
-    pub(crate) args: EncodedArgs,
-    pub(crate) node: Option<Arc<Inner>>,
-    pub(crate) choice: Choice,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) retry: Option<Retry>,
-    pub(crate) trace: Option<TraceContext>,
-}
-
-impl Request {
-    /// What a stub asks for.
-    pub(crate) const fn of(stub: &'static Stub, args: EncodedArgs) -> Self {
-        Self::new(Cow::Borrowed(stub.name), Some(stub), args)
-    }
-
-    /// What is asked for by its name alone.
-    pub(crate) const fn named(callback: String, args: EncodedArgs) -> Self {
-        Self::new(Cow::Owned(callback), None, args)
-    }
-
-    const fn new(callback: Cow<'static, str>, stub: Option<&'static Stub>, args: EncodedArgs) -> Self {
-        Self { callback, stub, args, node: None, choice: Choice::Turn, timeout: None, retry: None, trace: None }
-    }
-
-    /// Whether the arguments can be sent.
-    pub(crate) fn check(&self) -> Result<(), CallError> {
-        self.args.clone().into_payload().map(drop)
-    }
-}
-
-/// How a stub is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Modifier {
-    Fg,
-    Bg,
-    Broadcast,
-    Period,
-    Stream,
-    /// FG, with a stream of results.
-    Results,
-}
-
-impl Modifier {
-    /// How a stub spells it.
-    #[cfg(feature = "opentelemetry")]
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Fg | Self::Results => "FG",
-            Self::Bg => "BG",
-            Self::Broadcast => "BROADCAST",
-            Self::Period => "PERIOD",
-            Self::Stream => "STREAM",
-        }
-    }
-
-    /// How long a call waits that does not say; for ever, if somebody holds a handle to it, or nobody waits for it.
-    fn default_timeout(self, node: &Inner) -> Option<Duration> {
-        match self {
-            Self::Fg | Self::Broadcast | Self::Period => Some(node.call_timeout),
-            Self::Bg | Self::Stream | Self::Results => None,
-        }
-    }
-}
 
 /// A call that is about to be sent: its node is known, and when it ends.
 #[derive(Debug)]
@@ -193,59 +94,6 @@ impl Outgoing {
     pub(super) async fn conclude<T, E>(&self, mut sent: Sent, codec: Codec<T, E>) -> Result<T, CallError<E>> {
         let result = self.result(&mut sent, codec).await;
         self.retried(result, codec).await
-    }
-
-    async fn retried<T, E>(&self, result: Result<T, CallError<E>>, codec: Codec<T, E>) -> Result<T, CallError<E>> {
-        match (result, self.request.retry) {
-            // Few calls come here, and all would carry the room that it takes.
-            (Err(error), Some(retry)) => Box::pin(self.try_again(error, retry, codec)).await,
-            (result, _) => result,
-        }
-    }
-
-    async fn try_again<T, E>(
-        &self,
-        mut error: CallError<E>,
-        retry: Retry,
-        codec: Codec<T, E>,
-    ) -> Result<T, CallError<E>> {
-        let mut pauses = retry.schedule();
-        let mut attempt = 1;
-        loop {
-            let failed = match error {
-                CallError::App(error) => return Err(CallError::App(error)),
-                error => error.map_app(|_| CallError::Cancelled),
-            };
-            let idempotent = self.request.stub.is_some_and(|stub| stub.idempotent);
-            let Some(pause) = pauses.next().filter(|_| may_retry(&failed, idempotent)) else {
-                return Err(failed.widen());
-            };
-            attempt += 1;
-            self.span.note(
-                || tracing::info!(callback = %self.request.callback, attempt, error = %failed, ?pause, "a call is tried again"),
-            );
-            self.node.announce(Event::Retried {
-                callback: self.request.callback.clone().into_owned(),
-                attempt,
-                error: failed.to_string(),
-            });
-            let timer = {
-                let _runtime = self.node.runtimes.io.enter();
-                tokio::time::sleep(pause)
-            };
-            if self.within(timer).await.is_err() {
-                // What went wrong says more than that there is no time left to try it again.
-                return Err(failed.widen());
-            }
-            let result = match self.send_one().await {
-                Ok(mut sent) => self.result(&mut sent, codec).await,
-                Err(error) => Err(error.widen()),
-            };
-            error = match result {
-                Err(error) => error,
-                Ok(value) => return Ok(value),
-            };
-        }
     }
 
     async fn result<T, E>(&self, sent: &mut Sent, codec: Codec<T, E>) -> Result<T, CallError<E>> {
@@ -436,38 +284,4 @@ impl Outgoing {
     fn waited(&self) -> Duration {
         self.node.runtimes.now().saturating_duration_since(self.began)
     }
-
-    pub(crate) fn decode<T, E>(
-        &self,
-        node: impl FnOnce() -> String,
-        status: Status,
-        payload: &[u8],
-        codec: Codec<T, E>,
-    ) -> Result<T, CallError<E>> {
-        let bad = |node, message: String| {
-            let message = match self.request.stub {
-                Some(stub) => format!("{message}; the stub is `{}`", stub.signature.text),
-                None => message,
-            };
-            CallError::BadReply { node, message }
-        };
-        match status {
-            Status::Value => codec.value(payload).map_err(|error| bad(node(), error)),
-            Status::Error => Err(codec.error(payload).map_or_else(|error| bad(node(), error), CallError::App)),
-            Status::Failure => Err(match Failure::decode(payload) {
-                // The callee's clock may fire first.
-                Failure::Deadline => CallError::Timeout { after: self.waited() },
-                failure => {
-                    let callback = &self.request.callback;
-                    let error = CallError::from_failure(failure, node(), callback, |error| codec.error(error));
-                    self.node.directory.borrow().lists_for(error)
-                }
-            }),
-        }
-    }
-}
-
-/// The callback returns a stream, and its node has not said so beforehand. Dropping the stream ends it.
-fn stream_instead<E>(node: String) -> CallError<E> {
-    CallError::BadReply { node, message: "it returns a stream of results, and the call expects one result".into() }
 }

@@ -5,9 +5,15 @@
 mod calls;
 #[path = "processes/losses.rs"]
 mod losses;
+#[path = "processes/moves.rs"]
+mod moves;
+#[path = "processes/path.rs"]
+mod path;
 #[cfg(target_os = "linux")]
 #[path = "processes/policies.rs"]
 mod policies;
+#[path = "processes/proxy.rs"]
+mod proxy;
 #[cfg(unix)]
 #[path = "processes/restarts.rs"]
 mod restarts;

@@ -2,10 +2,7 @@
 
 #![allow(dead_code, reason = "every test program compiles this file and uses a part of it")]
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use daffi::{Builder, Event, Events, Global, Limits};
 use daffi_core::node::Callback;
@@ -23,22 +20,13 @@ pub(crate) struct Controller {
 impl Controller {
     /// Starts it, with a fresh key and token.
     pub(crate) async fn start() -> Self {
-        Self::start_at(IpAddr::V4(Ipv4Addr::LOCALHOST)).await
-    }
-
-    /// The same on another address of this machine.
-    pub(crate) async fn start_at(host: IpAddr) -> Self {
-        Self::start_with(host, Limits::default()).await
+        Self::start_within(Limits::default()).await
     }
 
     /// The same with limits of its own.
     pub(crate) async fn start_within(limits: Limits) -> Self {
-        Self::start_with(IpAddr::V4(Ipv4Addr::LOCALHOST), limits).await
-    }
-
-    async fn start_with(host: IpAddr, limits: Limits) -> Self {
         let state = tempfile::tempdir().expect("a directory for the controller's secrets");
-        let builder = Global::builder().init_node(false).init_controller(true).host(host.to_string()).port(0);
+        let builder = Global::builder().init_node(false).init_controller(true).host("127.0.0.1").port(0);
         let global = builder.limits(limits).state_dir(state.path()).start().await.expect("the controller starts");
         Self { global, state }
     }

@@ -5,15 +5,20 @@
 
 use std::{
     io::BufRead,
+    net::SocketAddr,
     sync::{LazyLock, Mutex, OnceLock},
     time::Duration,
 };
 
 use daffi::{Event, Global, OnSlow, StreamReport, callback, callbacks, fallible};
 use daffi_core::node::Callback;
+use futures_util::future::try_join_all;
 use tokio::sync::{mpsc, watch};
 
-use crate::system::{CONTROLLER, NAME, PORT};
+use crate::{
+    proxy,
+    system::{ADDRESS, CONTROLLER, NAME},
+};
 
 /// How long to wait for what is certain to come.
 const PATIENCE: Duration = Duration::from_secs(50);
@@ -23,7 +28,8 @@ static TOOK: Mutex<Vec<i64>> = Mutex::new(Vec::new());
 /// How many items this process has taken.
 static COUNT: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
 
-fn say(what: &str) {
+/// Tells the test, which waits for the first word.
+pub(crate) fn say(what: &str) {
     // The harness leaves its own line open.
     println!("\n@{what}");
 }
@@ -141,22 +147,31 @@ fn offers(role: &str) -> Vec<Callback> {
 /// Plays a role until stdin ends.
 pub(crate) fn play(role: &str) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(run(role));
+    let address = std::env::var(ADDRESS).unwrap().parse().unwrap();
+    runtime.block_on(async {
+        match role {
+            "proxy" => proxy::play(address, commands()).await,
+            _ => take_part(role, address).await,
+        }
+    });
     runtime.shutdown_background();
 }
 
-async fn run(role: &str) {
+async fn take_part(role: &str, address: SocketAddr) {
     let name = std::env::var(NAME).unwrap();
-    let port = std::env::var(PORT).unwrap().parse().unwrap();
     NAMED.set(name.clone()).unwrap();
     let runs_controller = std::env::var_os(CONTROLLER).is_some();
-    let builder = Global::builder().process_name(name).host("127.0.0.1").port(port).connect_timeout(PATIENCE);
-    let builder = builder.callbacks(offers(role)).init_controller(runs_controller).init_node(role != "controller");
+    let builder = Global::builder().process_name(name).host(address.ip().to_string()).port(address.port());
+    let builder = builder
+        .connect_timeout(PATIENCE)
+        .callbacks(offers(role))
+        .init_controller(runs_controller)
+        .init_node(role != "controller");
     // The state directory comes from the environment, on either side.
     say("starting");
     let global = builder.start().await.unwrap();
     if let Some(address) = global.controller_address() {
-        say(&format!("controller {}", address.port()));
+        say(&format!("controller {address}"));
     }
     if role != "controller" {
         tokio::spawn(tell_of_events(global.events()));
@@ -190,7 +205,8 @@ fn commands() -> mpsc::UnboundedReceiver<String> {
 async fn tell_of_events(mut events: daffi::Events) {
     while let Some(event) = events.next().await {
         match event {
-            Event::StreamEnded { producer, delivered, end, .. } => {
+            Event::StreamEnded { producer, delivered, missed, end, .. } => {
+                say(&format!("missed {missed}"));
                 say(&format!("ended {producer} {delivered} {end:?}"));
             }
             Event::ItemsDropped { receiver, .. } => say(&format!("dropped {receiver}")),
@@ -236,6 +252,10 @@ async fn obey(global: &Global, command: &str) -> String {
             // Long enough for a receiver that is lost to be noticed before one that stalls is.
             let stream = fetch::stream::process_sequence(1..=number(count)).stall_after(PATIENCE);
             stream.await.map_or_else(|error| format!("{error}"), |report| summary(&report))
+        }
+        ["stream-latest", count] => {
+            let stream = fetch::stream::process_sequence(1..=number(count)).on_slow(OnSlow::KeepLatest);
+            stream.await.map_or_else(|error| error.to_string(), |report| accounts(&report))
         }
         ["pictures", on_slow, count] => {
             let on_slow = match on_slow {
@@ -286,6 +306,15 @@ async fn obey(global: &Global, command: &str) -> String {
             Ok(sum) => sum.to_string(),
             Err(error) => error.to_string(),
         },
+        ["add-all", count, node] => {
+            let calls = (1..=number(count)).map(|n| fetch::add(n, 1).to(node).into_future());
+            match try_join_all(calls).await {
+                Ok(sums) => {
+                    format!("{} of {count}", sums.into_iter().zip(2..).filter(|(sum, right)| sum == right).count())
+                }
+                Err(error) => error.to_string(),
+            }
+        }
         ["who"] => {
             let mut replies: Vec<_> = fetch::broadcast::who().await.unwrap();
             replies.sort_unstable_by(|a, b| a.node.cmp(&b.node));

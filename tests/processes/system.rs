@@ -1,7 +1,7 @@
 //! Starts the processes of a test and talks to them.
 
 use std::{
-    net::UdpSocket,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -14,11 +14,11 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-/// The environment variables that tell a process what it is: its role, its name, the controller's port, and whether it runs the
-/// controller.
+/// The environment variables that tell a process what it is: its role, its name, where it finds the controller, and whether it
+/// runs the controller.
 pub(crate) const ROLE: &str = "DAFFI_TEST_ROLE";
 pub(crate) const NAME: &str = "DAFFI_TEST_NAME";
-pub(crate) const PORT: &str = "DAFFI_TEST_PORT";
+pub(crate) const ADDRESS: &str = "DAFFI_TEST_ADDRESS";
 pub(crate) const CONTROLLER: &str = "DAFFI_TEST_CONTROLLER";
 
 /// How long a test may take.
@@ -29,10 +29,19 @@ pub(crate) async fn limited<F: Future>(test: F) -> F::Output {
     tokio::time::timeout(LIMIT, test).await.expect("the test ends within 60 s")
 }
 
+/// The address by which this machine would reach others, if it has any but loopback. Nothing is sent: 192.0.2.1 is for
+/// documentation (RFC 5737).
+pub(crate) fn address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
 /// The processes of one test, with a controller and secrets of their own.
 pub(crate) struct System {
     state: TempDir,
-    port: u16,
+    /// Where the controller listens.
+    address: SocketAddr,
     /// Keeps a port that was chosen before the controller runs.
     reserved: Option<UdpSocket>,
 }
@@ -40,28 +49,38 @@ pub(crate) struct System {
 impl System {
     /// One whose first process runs the controller, at a port that it picks.
     pub(crate) fn new() -> Self {
+        Self::at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// The same with the controller at this address; it picks a port if that is 0.
+    pub(crate) fn at(address: SocketAddr) -> Self {
         let state = tempfile::tempdir().expect("a directory for the controller's secrets");
-        Self { state, port: 0, reserved: None }
+        Self { state, address, reserved: None }
     }
 
     /// One whose processes can start in any order, since they all know the controller's port.
     pub(crate) fn with_port() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let port = socket.local_addr().expect("its address").port();
-        Self { port, reserved: Some(socket), ..Self::new() }
+        let address = socket.local_addr().expect("its address");
+        Self { reserved: Some(socket), ..Self::at(address) }
     }
 
     /// Starts a process with the controller in it, and waits until it is ready.
     pub(crate) async fn controller(&mut self, role: &str, name: &str) -> Process {
         let mut process = self.launch(role, name, true);
-        self.port = process.says("controller").await.parse().expect("a port");
+        self.address = process.says("controller").await.parse().expect("an address");
         process.says("ready").await;
         process
     }
 
     /// Starts a process and waits until it has joined.
     pub(crate) async fn process(&mut self, role: &str, name: &str) -> Process {
-        let mut process = self.launch(role, name, false);
+        self.process_at(self.address, role, name).await
+    }
+
+    /// The same for one that finds the controller at another address.
+    pub(crate) async fn process_at(&self, address: SocketAddr, role: &str, name: &str) -> Process {
+        let mut process = self.spawn(role, name, address, false);
         process.says("ready").await;
         process
     }
@@ -71,12 +90,16 @@ impl System {
         if controller {
             self.reserved = None;
         }
+        self.spawn(role, name, self.address, controller)
+    }
+
+    fn spawn(&self, role: &str, name: &str, address: SocketAddr, controller: bool) -> Process {
         let mut command = Command::new(std::env::current_exe().expect("this program's path"));
         command
             .args(["participant", "--exact", "--nocapture"])
             .env(ROLE, role)
             .env(NAME, name)
-            .env(PORT, self.port.to_string())
+            .env(ADDRESS, address.to_string())
             .env("DAFFI_STATE_DIR", self.state.path())
             .env_remove("DAFFI_TOKEN")
             .env_remove("DAFFI_TOKEN_FILE")

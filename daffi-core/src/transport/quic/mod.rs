@@ -7,7 +7,7 @@
 //! carries 1,200 bytes for certain and usually some 1,450: quinn begins with the former and searches for the latter, and
 //! uses the kernel's segmentation offload to send many at once. Which of the two applies is decided for each connection, by
 //! whether the peer's address is a loopback address. Should a loopback interface have a smaller MTU, quinn notices that
-//! large datagrams do not arrive and goes back to 1,200 bytes.
+//! large datagrams do not arrive and goes back to 1,200 bytes. It may take lost ones for that; so they are tried again soon.
 
 mod ceiling;
 mod connector;

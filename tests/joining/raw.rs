@@ -66,10 +66,13 @@ pub(crate) struct Impostor {
 
 impl Impostor {
     pub(crate) fn listen() -> Self {
+        Self::listen_at(([127, 0, 0, 1], 0).into())
+    }
+
+    pub(crate) fn listen_at(address: SocketAddr) -> Self {
         let identity = Identity::generate().expect("there is randomness");
         let token = JoinToken::generate(identity.fingerprint());
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { listener: quic::Listener::bind(loopback, &identity).expect("there is a free port"), token }
+        Self { listener: quic::Listener::bind(address, &identity).expect("the port is free"), token }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -78,6 +81,13 @@ impl Impostor {
 
     pub(crate) fn token(&self) -> String {
         self.token.to_string()
+    }
+
+    /// Waits until a node has found that it is none that it trusts.
+    pub(crate) async fn refused(mut self) {
+        let incoming = soon(self.listener.accept()).await.expect("it listens");
+        soon(incoming.establish()).await.expect_err("a node knows its controller's key");
+        soon(self.listener.close()).await;
     }
 
     /// Answers the next node with this version, and closes the connection for this reason. Gives the node's version.

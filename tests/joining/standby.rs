@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use daffi::{Builder, Event, Global, callback, callbacks};
+use daffi::{Builder, CallError, Event, Global, JoinError, Limits, callback, callbacks};
 use daffi_core::transport::{StateDir, quic};
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore};
@@ -24,8 +24,12 @@ impl Keys {
 
     /// Starts a controller.
     async fn controller(&self) -> (Global, SocketAddr) {
+        self.controller_within(Limits::default()).await
+    }
+
+    async fn controller_within(&self, limits: Limits) -> (Global, SocketAddr) {
         let controller = Global::builder().init_node(false).init_controller(true).host("127.0.0.1").port(0);
-        let controller = controller.state_dir(self.state.path()).start().await.unwrap();
+        let controller = controller.limits(limits).state_dir(self.state.path()).start().await.unwrap();
         let address = controller.controller_address().unwrap();
         (controller, address)
     }
@@ -115,6 +119,34 @@ async fn where_the_first_takes_connections_and_says_nothing_the_next_is_joined()
     there.wait_process(node.name()).timeout(PATIENCE).await.unwrap();
     assert!(!mute.is_finished());
     mute.abort();
+}
+
+#[tokio::test]
+async fn where_the_first_is_full_the_next_is_joined() {
+    let keys = Keys::make();
+    let mut one = Limits::default();
+    one.nodes = 1;
+    let (_controller, first) = keys.controller_within(one).await;
+    let (_standby, second) = keys.controller().await;
+    let _place = keys.node("a", &[first]).start().await.unwrap();
+    let there = keys.node("b", &[second]).start().await.unwrap();
+    let node = soon(keys.node("c", &[first, second]).start()).await.unwrap();
+    there.wait_process(node.name()).timeout(PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_whose_name_another_has_by_the_time_it_comes_ends_and_says_why() {
+    let keys = Keys::make();
+    let (controller, first) = keys.controller().await;
+    let (_standby, second) = keys.controller().await;
+    let node = keys.node("a", &[first, second]).start().await.unwrap();
+    let _namesake = keys.node("a", &[second]).start().await.unwrap();
+    soon(controller.stop()).await;
+    match soon(node.join()).await {
+        Err(JoinError::Disconnected { reason }) => assert!(reason.contains("is here already"), "{reason}"),
+        other => panic!("expected the node to give up, got {other:?}"),
+    }
+    assert!(matches!(remote::hold().on(&node).await, Err(CallError::NotConnected { .. })));
 }
 
 #[tokio::test]

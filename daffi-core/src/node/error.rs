@@ -383,7 +383,7 @@ pub enum JoinError {
         /// The most that there may be.
         limit: usize,
     },
-    /// A limit of the controller's is reached. A node that was let in before, and has lost its connection, goes on trying instead.
+    /// A limit of the controller's is reached.
     #[error("the controller does not take this node: {reason}")]
     Limit {
         /// Which limit, and what helps.
@@ -433,6 +433,23 @@ pub enum JoinError {
 }
 
 impl JoinError {
+    /// Whether a node that was refused for it may be let in later without being started again: what is wrong is with the controller, or
+    /// in files.
+    pub(crate) const fn may_be_mended(&self) -> bool {
+        matches!(
+            self,
+            Self::State(_)
+                | Self::NoToken { .. }
+                | Self::InvalidToken { .. }
+                | Self::WrongToken { .. }
+                | Self::WrongController(_)
+                | Self::Certificate(_)
+                | Self::CertificateRefused { .. }
+                | Self::NotAllowed { .. }
+                | Self::Limit { .. }
+        )
+    }
+
     pub(crate) fn certificate_refused(fault: &CertificateFault) -> Self {
         let remedy = match fault {
             CertificateFault::Missing => {

@@ -34,6 +34,9 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
+/// The same for a node that was refused when it came back: until somebody mends what is wrong it would be in vain.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+
 /// Where the controller is.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
@@ -59,14 +62,14 @@ pub(super) async fn join(
     let mut last = None;
     loop {
         let left = |began: Instant| patience.map_or(Duration::MAX, |patience| patience.saturating_sub(began.elapsed()));
-        let error = match timeout(left(began), attempt(inner, target, credentials)).await {
+        let (error, longest) = match timeout(left(began), attempt(inner, target, credentials)).await {
             Ok(Ok(session)) => return Ok(session),
-            // There was a place for this node before, and there may be one again.
-            Ok(Err(Attempt::Hopeless(error @ JoinError::Limit { .. }))) if patience.is_none() => error,
+            Ok(Err(Attempt::Failed(error))) => (error, MAX_PAUSE),
+            // It was let in before, and nobody may look at it now who could start it again.
+            Ok(Err(Attempt::Hopeless(error))) if patience.is_none() && error.may_be_mended() => (error, REFUSED_PAUSE),
             Ok(Err(Attempt::Hopeless(error))) => return Err(error),
-            Ok(Err(Attempt::Failed(error))) => error,
             // Cut off by the end of patience, it says less than the one before.
-            Err(_) => last.take().unwrap_or_else(|| unreachable(inner, target, "no answer yet".into())),
+            Err(_) => (last.take().unwrap_or_else(|| unreachable(inner, target, "no answer yet".into())), MAX_PAUSE),
         };
         // Once for each reason: a node that nobody lets in would fill its log.
         if last.as_ref().is_none_or(|last| reason(last) != reason(&error)) {
@@ -83,7 +86,7 @@ pub(super) async fn join(
             Target::Memory { .. } => pause,
         };
         tokio::time::sleep(shortened.min(left(began))).await;
-        pause = (pause * 2).min(MAX_PAUSE);
+        pause = (pause * 2).min(longest);
     }
 }
 
@@ -118,8 +121,8 @@ async fn attempt(inner: &Arc<Inner>, target: &Target, credentials: &Credentials)
             let mut found = Err(Attempt::Failed(unreachable(inner, target, "there is no address".into())));
             for (host, port) in addresses {
                 found = attempt_at(host, *port, inner, target, credentials).await;
-                // What is wrong with one controller is not to be hidden by another.
-                if !matches!(found, Err(Attempt::Failed(_))) {
+                // What is wrong with one controller is not to be hidden by another; but another may have room.
+                if !matches!(found, Err(Attempt::Failed(_) | Attempt::Hopeless(JoinError::Limit { .. }))) {
                     break;
                 }
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    proxy::{Packets, Path, Proxy},
+    proxy::{Direction, Packets, Path, Proxy},
     system::{Process, System, address, limited},
 };
 
@@ -144,6 +144,34 @@ async fn a_stream_goes_on_when_the_controller_behind_a_bad_path_is_killed_and_st
         parts.has_all(LONG).await;
         let packets = parts.packets().await;
         assert!(packets.lost > 0 && packets.overtaken > 0, "{packets:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_when_nothing_of_a_receiver_arrived_for_longer_than_silence_is_borne() {
+    half_open(Direction::There, 11).await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_when_nothing_arrived_at_a_receiver_for_longer_than_silence_is_borne() {
+    half_open(Direction::Back, 13).await;
+}
+
+/// One direction of the receiver's connection is dead for a while, and the other is not.
+async fn half_open(dead: Direction, seed: u64) {
+    // The path is good: many are there before the order to break it is.
+    const COUNT: i64 = 10 * LONG;
+    limited(async {
+        let good = Path { delay: Duration::from_millis(5), jitter: Duration::ZERO, loss: 0.0, seed };
+        let mut parts = start(good).await;
+        parts.sender.tell(&format!("stream {COUNT}")).await;
+        parts.receiver.ask(&format!("counts {}", LONG)).await;
+        parts.proxies[1].block(Some(dead)).await;
+        parts.receiver.says("disconnected").await;
+        parts.has_not_all(COUNT).await;
+        parts.proxies[1].block(None).await;
+        parts.has_all(COUNT).await;
     })
     .await;
 }

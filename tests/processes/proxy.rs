@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
     process::ExitStatus,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,13 @@ pub(crate) struct Packets {
     pub(crate) carried: u64,
     /// How many of those that were carried came later than one that was sent after them.
     pub(crate) overtaken: u64,
+}
+
+/// From clients to the controller, or back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Direction {
+    There,
+    Back,
 }
 
 impl std::ops::Add for Packets {
@@ -83,6 +93,12 @@ impl Proxy {
         assert_eq!(self.process.ask("move").await, "moved");
     }
 
+    /// From now on no packet goes this way, while those of the other way do; or all go again.
+    pub(crate) async fn block(&mut self, blocked: Option<Direction>) {
+        let blocked = serde_json::to_string(&blocked).expect("it is plain data");
+        assert_eq!(self.process.ask(&blocked).await, "done");
+    }
+
     /// Waits until it has ended, because nobody holds its stdin any more.
     pub(crate) async fn stop(self) -> ExitStatus {
         self.process.stop().await
@@ -103,7 +119,12 @@ pub(crate) async fn play(target: SocketAddr, mut commands: mpsc::UnboundedReceiv
                 "moved".into()
             }
             "stop" => "stopped".into(),
-            _ => panic!("there is no command {command:?}"),
+            blocked => {
+                let blocked: Option<Direction> = serde_json::from_str(blocked).expect("a command");
+                relay.there.is_blocked.store(blocked == Some(Direction::There), Ordering::Relaxed);
+                relay.back.is_blocked.store(blocked == Some(Direction::Back), Ordering::Relaxed);
+                "done".into()
+            }
         };
         say(&format!("answer {answer}"));
     }
@@ -176,6 +197,7 @@ struct Packet {
 
 /// One way of the two.
 struct Way {
+    is_blocked: AtomicBool,
     sender: mpsc::UnboundedSender<Packet>,
     packets: watch::Receiver<Packets>,
 }
@@ -184,12 +206,14 @@ impl Way {
     fn new(path: Path) -> Self {
         let ((sender, sent), (counts, packets)) = (mpsc::unbounded_channel(), watch::channel(Packets::default()));
         tokio::spawn(travel(Fates::new(path), sent, counts));
-        Self { sender, packets }
+        Self { is_blocked: AtomicBool::new(false), sender, packets }
     }
 
     fn carry(&self, packet: Packet) {
-        // Whoever takes it lives as long as the process.
-        let _ = self.sender.send(packet);
+        if !self.is_blocked.load(Ordering::Relaxed) {
+            // Whoever takes it lives as long as the process.
+            let _ = self.sender.send(packet);
+        }
     }
 
     fn packets(&self) -> Packets {

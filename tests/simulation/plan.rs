@@ -37,7 +37,8 @@ pub(crate) enum What {
     Results(Results),
     /// All links from now on.
     Delay(Duration),
-    /// One link from now on.
+    /// One link from now on: what goes another way overtakes it.
+    Slow(Place, Duration),
     Loss(Place, f64),
     Cut(Place),
     CutAll,
@@ -217,7 +218,8 @@ fn fault(rng: &mut Rng, nodes: usize, calm: bool) -> What {
     let short = ms(rng.u64(10..3_000));
     let time = if calm { short } else { ms(pick(rng, &[50, 1_000, 2_700, 2_900, 6_000, 12_000])) };
     match rng.u8(0..if calm { 12 } else { 16 }) {
-        0 => What::Delay(ms(pick(rng, &[0, 2, 15, 80]))),
+        0 if rng.bool() => What::Delay(ms(pick(rng, &[0, 2, 15, 80]))),
+        0 => What::Slow(node, ms(pick(rng, &[0, 5, 80, 400]))),
         1 => What::Loss(node, pick(rng, &[0, 2, 10, 30]) as f64 / 100.0),
         2..5 => What::Cut(node),
         5 => What::CutAll,

@@ -107,6 +107,9 @@ impl World {
             What::Delay(delay) => {
                 self.net.links().delay(delay);
             }
+            What::Slow(place, delay) => {
+                self.net.link(name(place)).delay(delay);
+            }
             What::Loss(place, loss) => {
                 self.net.link(name(place)).loss(loss);
             }

@@ -82,21 +82,8 @@ pub(crate) struct Cli {
     #[arg(long, env = "DAFFI_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
-    /// The controller's own certificate, a PEM file, instead of one that it makes itself
-    #[arg(long, value_name = "FILE")]
-    cert: Option<PathBuf>,
-
-    /// The certificate's private key, a PEM file
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-
-    /// The authority that vouches for nodes and for the controller, a PEM file
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-
-    /// Lets no node join without a certificate of the authority
-    #[arg(long)]
-    require_certificate: bool,
+    #[command(flatten)]
+    certificates: Certificates,
 
     /// How long calls and streams under way may go on after a signal
     #[arg(long, env = "DAFFI_GRACE", value_name = "TIME", default_value_t = DEFAULT_GRACE.into())]
@@ -115,9 +102,44 @@ pub(crate) struct Cli {
     pub(crate) log: EnvFilter,
 }
 
+/// The certificates of a controller, and of those who ask for its token. Not of `cert`, which would take no notice of them.
+#[derive(Debug, Clone, Default, Args)]
+struct Certificates {
+    /// The controller's own certificate, a PEM file, instead of one that it makes itself
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// The certificate's private key, a PEM file
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// The authority that vouches for nodes and for the controller, a PEM file
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// Lets no node join without a certificate of the authority
+    #[arg(long)]
+    require_certificate: bool,
+}
+
+impl Certificates {
+    /// Their files, and of the others' what these leave open.
+    fn files(&self, others: &Self) -> CertificateFiles {
+        let mut files = CertificateFiles::default();
+        files.certificate = self.cert.clone().or_else(|| others.cert.clone());
+        files.key = self.key.clone().or_else(|| others.key.clone());
+        files.ca = self.ca.clone().or_else(|| others.ca.clone());
+        files.required = self.require_certificate || others.require_certificate;
+        files
+    }
+}
+
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Prints this user's join token, made now if there is none yet, or changes it
+    ///
+    /// It is the token of the controller that runs with this state directory. If other certificates are named, here or in the config file,
+    /// it is the one for a controller with those.
     Token(Token),
     /// Makes an authority, or a certificate of it for the controller or a node
     Cert(Cert),
@@ -137,6 +159,9 @@ pub(crate) struct Token {
     /// For how long the old token stays valid, such as `7d`, if it is not retired before
     #[arg(long, value_name = "TIME", requires = "rotate")]
     pub(crate) old_for: Option<humantime::Duration>,
+
+    #[command(flatten)]
+    certificates: Certificates,
 }
 
 impl Token {
@@ -173,11 +198,10 @@ impl Cli {
 
     /// What does not depend on where it listens.
     pub(crate) fn kept(&self) -> Result<Config, StateError> {
-        let mut certificates = CertificateFiles::default();
-        certificates.certificate.clone_from(&self.cert);
-        certificates.key.clone_from(&self.key);
-        certificates.ca.clone_from(&self.ca);
-        certificates.required = self.require_certificate;
+        let certificates = match &self.command {
+            Some(Command::Token(token)) => token.certificates.files(&self.certificates),
+            _ => self.certificates.files(&Certificates::default()),
+        };
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = Config::ephemeral(anywhere).with_state(self.state_dir()?).with_certificates(certificates);
         config.file.clone_from(&self.config);
@@ -257,5 +281,18 @@ mod tests {
             let cli = Cli::try_parse_from(line).unwrap();
             assert_eq!(cli.state_dir().unwrap(), StateDir::at("x"));
         }
+    }
+
+    #[test]
+    fn certificates_may_stand_on_either_side_of_the_token() {
+        for line in ["--cert c --key k --ca a token", "token --cert c --key k --ca a", "--ca a token --cert c --key k"]
+        {
+            let line = ["daffi-controller", "--state-dir", "x"].into_iter().chain(line.split(' '));
+            let CertificateFiles { certificate, key, ca, required, .. } =
+                Cli::try_parse_from(line).unwrap().kept().unwrap().certificates;
+            assert_eq!((certificate, key, ca), (Some("c".into()), Some("k".into()), Some("a".into())));
+            assert!(!required);
+        }
+        assert!(Cli::try_parse_from(["daffi-controller", "cert", "ca", "--ca", "x"]).is_err(), "it has no use for it");
     }
 }

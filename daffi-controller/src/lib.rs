@@ -247,7 +247,7 @@ impl Controller {
         let (stop, stop_asked) = watch::channel(None);
         let (set_stopped, stopped) = watch::channel(false);
         let (started, start) = mpsc::channel();
-        let (listen, served, within) = (config.listen, access.clone(), limits.clone());
+        let (listen, served, within, state) = (config.listen, access.clone(), limits.clone(), source.clone());
         // The runtime is made and dropped on its thread: elsewhere it might be within another runtime, which forbids that.
         thread::Builder::new()
             .name("daffi-controller".into())
@@ -257,7 +257,9 @@ impl Controller {
                     Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
                 };
                 runtime.block_on(async {
-                    match bind(listen, &certificates) {
+                    // While another controller has the port, the token stays that one's.
+                    let bound = bind(listen, &certificates).and_then(|bound| state.pin(&certificates).map(|()| bound));
+                    match bound {
                         Ok((listener, address)) => {
                             let _ = started.send(Ok((address, listener.settings())));
                             serve(Listener::Quic(listener), served, within, stop_asked).await;
@@ -300,7 +302,10 @@ impl Controller {
     /// [`StartError`], for a mistake in any of them; then all stays as it was.
     pub fn reload(&self) -> Result<(), StartError> {
         let Settings { certificates, tokens, rules, limits } = self.source.load()?;
-        self.listener.replace(&certificates).map_err(StartError::Tls)?;
+        let replace = self.listener.replacing(&certificates).map_err(StartError::Tls)?;
+        self.source.pin(&certificates)?;
+        // From here on nothing fails.
+        replace();
         self.access.replace(tokens, rules);
         if limits != self.limits {
             tracing::warn!("the config file has other limits now: they hold when the controller is started again");

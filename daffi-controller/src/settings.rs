@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// Where the settings come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Source {
     config: Config,
     kept: Kept,
 }
 
 /// Where the controller's own identity and its tokens are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kept {
     In(StateDir),
     /// In memory: for as long as the controller runs.
@@ -53,10 +53,10 @@ impl Source {
         Ok(Self { config, kept })
     }
 
-    /// Reads all there is to read. It may block for as long as that takes.
+    /// Reads all there is to read, and makes what is missing. It may block for as long as that takes.
     pub(crate) fn load(&self) -> Result<Settings, StartError> {
-        let Config { file, certificates, rules, limits, .. } = &self.config;
-        let file = file.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let Config { certificates, rules, limits, .. } = &self.config;
+        let file = self.config.read_file()?;
         let limits = limits.clone().unwrap_or(file.limits);
         limits.check()?;
         let (given, nodes) = read_certificates(certificates.or(file.certificates))?;
@@ -70,6 +70,15 @@ impl Source {
         };
         let rules = rules.clone().and(file.rules);
         Ok(Settings { certificates: ControllerCertificates { identity, nodes }, tokens, rules, limits })
+    }
+
+    /// Has nodes that find the token in the state directory expect these certificates. Only for a controller that shows them now: nodes
+    /// that join take what is there.
+    pub(crate) fn pin(&self, certificates: &ControllerCertificates) -> Result<(), StartError> {
+        match &self.kept {
+            Kept::In(state) => Ok(state.pin(&certificates.identity)?),
+            Kept::Here(..) => Ok(()),
+        }
     }
 }
 
@@ -95,13 +104,17 @@ fn read_certificates(files: CertificateFiles) -> Result<(Option<Identity>, NodeC
 }
 
 impl Config {
-    /// The tokens of a controller with this config; makes what is missing. It may block for as long as it takes to read files.
+    /// The tokens of a controller with this config; makes what is missing, and changes nothing that is there. If no certificate is named
+    /// they are for the controller that last started, or reloaded, with the state directory, whichever certificate it had. It may block for
+    /// as long as it takes to read files.
     ///
     /// # Errors
     ///
-    /// [`StartError`].
+    /// [`StartError`]; [`StartError::NoState`] without a state directory.
     pub fn tokens(&self) -> Result<Tokens, StartError> {
-        Ok(Source::new(self.clone())?.load()?.tokens)
+        let state = self.state.as_ref().ok_or(StartError::NoState)?;
+        let (given, _) = read_certificates(self.certificates.or(self.read_file()?.certificates))?;
+        Ok(state.tokens(given.as_ref())?)
     }
 
     /// Makes a new token. The present one stays valid for so long, or until it is retired. A controller that runs takes it up when it
@@ -112,7 +125,8 @@ impl Config {
     /// [`StartError::State`], also if there are two tokens already; [`StartError::NoState`].
     pub fn rotate_token(&self, keep: Option<Duration>) -> Result<Tokens, StartError> {
         let state = self.state.as_ref().ok_or(StartError::NoState)?;
-        Ok(state.rotate(&self.tokens()?, keep)?)
+        let pinned = *self.tokens()?.current.fingerprint();
+        Ok(state.rotate(keep)?.pinning(pinned))
     }
 
     /// Ends the validity of the token before the present one; whether there was one. A controller that runs takes note when it reloads.
@@ -122,5 +136,9 @@ impl Config {
     /// [`StartError::State`], [`StartError::NoState`].
     pub fn retire_token(&self) -> Result<bool, StartError> {
         Ok(self.state.as_ref().ok_or(StartError::NoState)?.retire()?)
+    }
+
+    fn read_file(&self) -> Result<ConfigFile, StartError> {
+        Ok(self.file.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default())
     }
 }

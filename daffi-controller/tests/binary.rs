@@ -81,6 +81,14 @@ impl Running {
     }
 }
 
+/// What is in a directory.
+fn names(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
 async fn next_line(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>) -> Option<String> {
     timeout(PATIENCE, lines.next_line()).await.expect("a line comes").unwrap()
 }
@@ -318,16 +326,6 @@ impl Disk {
         let mounted = std::process::Command::new("mount").args(["-o", &options]).arg(self.0.path()).status().unwrap();
         assert!(mounted.success());
     }
-
-    /// What is in it.
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.0.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
 }
 
 #[cfg(target_os = "linux")]
@@ -351,7 +349,7 @@ async fn a_full_disk_and_one_that_cannot_be_written_leave_nothing_half_written()
         let message = text(&output.stderr);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{message}");
         assert!(message.contains("No space left on device") && message.contains("make room there"), "{message}");
-        assert_eq!(disk.names(), ["filler"]);
+        assert_eq!(names(disk.0.path()), ["filler"]);
     }
     fs::remove_file(&filler).unwrap();
     disk.remount("ro");
@@ -361,7 +359,7 @@ async fn a_full_disk_and_one_that_cannot_be_written_leave_nothing_half_written()
     assert!(message.contains("Read-only file system") && message.contains("choose another"), "{message}");
     disk.remount("rw");
     let controller = Running::start(disk.0.path(), ["--port", "0"]).await;
-    assert_eq!(disk.names(), ["controller.pem", "token"]);
+    assert_eq!(names(disk.0.path()), ["controller.pem", "token"]);
     drop(controller);
 }
 

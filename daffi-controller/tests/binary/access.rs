@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::{PATIENCE, Running, callback, join, next_line, run, text};
+use crate::{PATIENCE, Running, callback, join, names, next_line, run, text};
 
 const CALLED: Callback = callback(|_, _| Box::pin(async { stub::reply(&()) }));
 
@@ -211,6 +211,73 @@ async fn a_controller_and_its_nodes_use_the_certificates_that_it_made() {
         let text = fs::read_to_string(path(key)).unwrap();
         assert!(!logs.contains(text.lines().nth(1).unwrap()), "{key} is logged");
     }
+}
+
+/// What the program prints with `token`, and nothing else.
+async fn token(state: &Path, args: &[&str]) -> String {
+    let output = timeout(PATIENCE, crate::command(state).arg("token").args(args).output()).await.unwrap().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    text(&output.stdout).trim().to_owned()
+}
+
+#[tokio::test]
+async fn to_print_the_token_changes_nothing_of_a_controller_that_runs() {
+    let dir = certificates().await;
+    let state = dir.path().join("state");
+    let config = write(dir.path(), "daffi.toml", "");
+    let mut controller = Running::start(&state, arguments(&config)).await;
+    let file = state.join("token");
+    let before = fs::read_to_string(&file).unwrap();
+    let own = token(&state, &[]).await;
+    assert_eq!(own, before.trim());
+
+    fs::write(&config, "[certificates]\nca = \"ca.pem\"\ncertificate = \"controller.pem\"\nkey = \"controller.key\"\n")
+        .unwrap();
+    let to_be = token(&state, &["--config", config.to_str().unwrap()]).await;
+    assert_ne!(to_be, own);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before, "nodes still find the token of the controller that runs");
+    assert!(joins(node("node", &controller).token_file(&file)).await.is_ok());
+
+    controller.signal(Signal::HUP);
+    controller.logged("read the config file").await;
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), to_be);
+    assert!(joins(node("node", &controller).token_file(&file)).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_token_of_a_controller_with_a_certificate_is_printed_without_naming_it() {
+    let dir = certificates().await;
+    let state = dir.path().join("state");
+    let [ca, certificate, key] = ["ca.pem", "controller.pem", "controller.key"].map(|name| dir.path().join(name));
+    let given = ["--ca", ca.to_str().unwrap(), "--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    let controller = Running::start(&state, given.iter().chain(&["--port", "0"])).await;
+    let kept = fs::read_to_string(state.join("token")).unwrap();
+    assert_eq!(token(&state, &[]).await, kept.trim());
+    assert_eq!(token(&state, &given).await, kept.trim());
+    assert_eq!(names(&state), ["token"], "no certificate is made that this token is not for");
+    assert!(joins(node("node", &controller).token(token(&state, &[]).await)).await.is_ok());
+
+    // Without its certificate no controller starts there, and the token that all nodes have stays.
+    let output = run(&state, ["--port", "0"]).await;
+    let message = text(&output.stderr);
+    assert!(message.contains("name that certificate") && !message.contains("remove"), "{message}");
+    assert_eq!(names(&state), ["token"]);
+    assert_eq!(fs::read_to_string(state.join("token")).unwrap(), kept);
+}
+
+#[tokio::test]
+async fn a_controller_that_cannot_start_leaves_the_token_to_the_one_that_runs() {
+    let dir = certificates().await;
+    let state = dir.path().join("state");
+    let controller = Running::start(&state, ["--port", "0"]).await;
+    let kept = fs::read_to_string(state.join("token")).unwrap();
+    let port = controller.port.to_string();
+    let [certificate, key, ca] = ["controller.pem", "controller.key", "ca.pem"].map(|name| dir.path().join(name));
+    let [certificate, key, ca] = [&certificate, &key, &ca].map(|path| path.to_str().unwrap());
+    let output = run(&state, ["--port", &port, "--cert", certificate, "--key", key, "--ca", ca]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("could not listen"), "{}", text(&output.stderr));
+    assert_eq!(fs::read_to_string(state.join("token")).unwrap(), kept);
 }
 
 #[tokio::test]

@@ -54,34 +54,63 @@ impl Tokens {
         });
         current | retiring
     }
+
+    /// The same for a controller whose certificates have this fingerprint: the secrets stay.
+    #[must_use]
+    pub fn pinning(&self, fingerprint: [u8; 32]) -> Self {
+        let retiring = self.retiring.as_ref();
+        Self {
+            current: self.current.pinning(fingerprint),
+            retiring: retiring.map(|old| Retiring { token: old.token.pinning(fingerprint), until: old.until }),
+        }
+    }
 }
 
 impl StateDir {
-    /// A controller's identity and its tokens; makes what is missing. With an identity of its own the tokens come to pin that one,
-    /// their secrets stay.
+    /// A controller's identity, given or its own, and its tokens for that one; makes what is missing. What is there stays as it is:
+    /// [`pin`](Self::pin) has nodes find the token as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`]; without a given identity also [`StateError::Mismatch`], if the token is for another.
+    pub fn controller_with(&self, given: Option<Identity>) -> Result<(Identity, Tokens), StateError> {
+        let identity = given.map_or_else(|| self.controller().map(|(own, _)| own), Ok)?;
+        let tokens = self.tokens(Some(&identity))?;
+        Ok((identity, tokens))
+    }
+
+    /// The tokens for a controller with this identity; without one, for the controller that they are for already. Makes what is missing,
+    /// and leaves what is there as it is.
     ///
     /// # Errors
     ///
     /// [`StateError`].
-    pub fn controller_with(&self, identity: Option<Identity>) -> Result<(Identity, Tokens), StateError> {
-        let Some(identity) = identity else {
-            let (identity, current) = self.controller()?;
-            let retiring = self.retiring()?.map(|retiring| pinned(retiring, &identity));
-            return Ok((identity, Tokens { current, retiring }));
-        };
-        self.create()?;
-        let fingerprint = identity.fingerprint();
-        let current = match self.token()? {
-            Some(token) if *token.fingerprint() == fingerprint => token,
-            Some(token) => {
-                let token = token.pinning(fingerprint);
-                self.write(&self.token_path(), &format!("{token}\n"))?;
-                token
+    pub fn tokens(&self, given: Option<&Identity>) -> Result<Tokens, StateError> {
+        let current = match (self.token()?, given) {
+            (Some(token), _) => token,
+            (None, Some(identity)) => {
+                self.create()?;
+                self.make_token(identity.fingerprint())?
             }
-            None => self.make_token(fingerprint)?,
+            (None, None) => self.controller()?.1,
         };
-        let retiring = self.retiring()?.map(|retiring| pinned(retiring, &identity));
-        Ok((identity, Tokens { current, retiring }))
+        let fingerprint = given.map_or_else(|| *current.fingerprint(), Identity::fingerprint);
+        Ok(Tokens { current, retiring: self.retiring()? }.pinning(fingerprint))
+    }
+
+    /// Has nodes that find the token here expect a controller with this identity. The secret stays.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn pin(&self, identity: &Identity) -> Result<(), StateError> {
+        let fingerprint = identity.fingerprint();
+        match self.token()? {
+            Some(token) if *token.fingerprint() != fingerprint => {
+                self.write(&self.token_path(), &format!("{}\n", token.pinning(fingerprint)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes a new token. The present one stays valid for so long, or until it is retired.
@@ -89,7 +118,8 @@ impl StateDir {
     /// # Errors
     ///
     /// [`StateError::Rotating`] if there are two already, and other [`StateError`]s.
-    pub fn rotate(&self, tokens: &Tokens, keep: Option<Duration>) -> Result<Tokens, StateError> {
+    pub fn rotate(&self, keep: Option<Duration>) -> Result<Tokens, StateError> {
+        let tokens = self.tokens(None)?;
         let now = SystemTime::now();
         // The same token twice is a rotation that was broken off: it is made again.
         let is_rotating = |retiring: &&Retiring| !retiring.is_over(now) && retiring.token != tokens.current;
@@ -143,10 +173,6 @@ impl StateDir {
     }
 }
 
-fn pinned(retiring: Retiring, identity: &Identity) -> Retiring {
-    Retiring { token: retiring.token.pinning(identity.fingerprint()), ..retiring }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,23 +192,22 @@ mod tests {
     fn two_are_valid_until_the_old_one_is_retired() {
         let (_dir, state) = state();
         let (_, first) = state.controller_with(None).unwrap();
-        let made = state.rotate(&first, None).unwrap();
+        let made = state.rotate(None).unwrap();
         let (_, read) = state.controller_with(None).unwrap();
         assert_eq!(read, made);
         assert_eq!(read.retiring.as_ref().unwrap().token, first.current);
         assert_eq!(secrets(&read, SystemTime::now()), (true, true));
-        assert!(matches!(state.rotate(&read, None), Err(StateError::Rotating { .. })));
+        assert!(matches!(state.rotate(None), Err(StateError::Rotating { .. })));
         assert!(state.retire().unwrap() && !state.retire().unwrap());
         let (_, last) = state.controller_with(None).unwrap();
         assert!(!last.admits(first.current.secret(), SystemTime::now()));
-        assert!(state.rotate(&last, None).is_ok());
+        assert!(state.rotate(None).is_ok());
     }
 
     #[test]
     fn an_old_token_ends_at_its_time() {
         let (_dir, state) = state();
-        let (_, first) = state.controller_with(None).unwrap();
-        state.rotate(&first, Some(Duration::from_secs(100))).unwrap();
+        state.rotate(Some(Duration::from_secs(100))).unwrap();
         let (_, read) = state.controller_with(None).unwrap();
         let now = SystemTime::now();
         assert_eq!(secrets(&read, now), (true, true));
@@ -194,25 +219,38 @@ mod tests {
         let (dir, state) = state();
         let (_, first) = state.controller_with(None).unwrap();
         std::fs::copy(dir.path().join("token"), dir.path().join(RETIRING)).unwrap();
-        let (_, read) = state.controller_with(None).unwrap();
-        assert_ne!(state.rotate(&read, None).unwrap().current, first.current);
+        assert_ne!(state.rotate(None).unwrap().current, first.current);
     }
 
     #[test]
-    fn another_identity_keeps_the_secrets() {
+    fn another_identity_keeps_the_secrets_and_is_pinned_when_that_is_asked_for() {
         let (_dir, state) = state();
         let (_, own) = state.controller_with(None).unwrap();
         let other = Identity::generate().unwrap();
         let (_, tokens) = state.controller_with(Some(other.clone())).unwrap();
-        assert_eq!(tokens.current, own.current.pinning(other.fingerprint()));
-        assert_eq!(state.token().unwrap(), Some(tokens.current));
+        assert_eq!(tokens, own.pinning(other.fingerprint()));
+        assert_eq!(state.token().unwrap(), Some(own.current), "to ask changes nothing");
+        state.pin(&other).unwrap();
+        assert_eq!(state.token().unwrap(), Some(tokens.current.clone()));
+        // Whoever does not name the identity is told the token that holds.
+        assert_eq!(state.tokens(None).unwrap(), tokens);
+    }
+
+    #[test]
+    fn a_token_of_a_given_identity_has_no_other_made_beside_it() {
+        let (dir, state) = state();
+        let given = Identity::generate().unwrap();
+        let (_, tokens) = state.controller_with(Some(given)).unwrap();
+        assert_eq!(state.tokens(None).unwrap(), tokens);
+        assert_eq!(state.rotate(None).unwrap().current.fingerprint(), tokens.current.fingerprint());
+        assert!(matches!(state.controller_with(None), Err(StateError::Mismatch { .. })));
+        assert!(!dir.path().join("controller.pem").exists());
     }
 
     #[test]
     fn a_time_that_is_none_is_an_error() {
         let (dir, state) = state();
-        let (_, tokens) = state.controller_with(None).unwrap();
-        state.rotate(&tokens, None).unwrap();
+        state.rotate(None).unwrap();
         let path = dir.path().join(RETIRING);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text + "until tomorrow\n").unwrap();

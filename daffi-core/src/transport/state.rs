@@ -49,7 +49,7 @@ pub enum StateError {
         mode: u32,
     },
     /// The identity file is no identity.
-    #[error("{path}: {source}; remove the file to make a new identity, then give nodes the new token")]
+    #[error("{path}: {source}; move it and the token beside it away to make new ones, then give nodes the new token")]
     Identity {
         /// The file.
         path: PathBuf,
@@ -80,8 +80,11 @@ pub enum StateError {
         /// The token's file.
         path: PathBuf,
     },
-    /// The token belongs to another identity.
-    #[error("{path} does not belong to the controller.pem beside it: remove it, and the controller makes a new token")]
+    /// The token belongs to another identity: to a certificate that the controller was given, or to one of its own that is gone.
+    #[error(
+        "{path} is for a controller with another certificate, and nodes have it: name that certificate, on the command line or in the \
+         config file. For a certificate of the controller's own and a new token, move this file away; then every node needs the new one"
+    )]
     Mismatch {
         /// The token's file.
         path: PathBuf,
@@ -122,27 +125,30 @@ impl StateDir {
         &self.path
     }
 
-    /// A controller's identity and token; makes what is missing. Of several controllers that start at the same time for the
-    /// first time, one makes them and the others use the same.
+    /// A controller's identity and token; makes what is missing, but no identity beside a token, which is another's. Of several
+    /// controllers that start at the same time for the first time, one makes them and the others use the same.
     ///
     /// # Errors
     ///
     /// [`StateError`].
     pub fn controller(&self) -> Result<(Identity, JoinToken), StateError> {
         self.create()?;
+        let mismatch = || StateError::Mismatch { path: self.token_path() };
         let path = self.path.join(IDENTITY);
-        let text = self.read_or_make(&path, || {
-            Identity::generate()
-                .map(|made| made.to_pem())
-                .map_err(|source| StateError::Identity { path: path.clone(), source })
-        })?;
+        // The token first: whoever makes both makes the identity first.
+        let token = self.token()?;
+        let text = match token {
+            Some(_) => read(&path)?.ok_or_else(mismatch)?,
+            None => self.read_or_make(&path, || {
+                Identity::generate()
+                    .map(|made| made.to_pem())
+                    .map_err(|source| StateError::Identity { path: path.clone(), source })
+            })?,
+        };
         let identity = Identity::from_pem(&text).map_err(|source| StateError::Identity { path, source })?;
-
-        let token = self.make_token(identity.fingerprint())?;
-        if *token.fingerprint() != identity.fingerprint() {
-            return Err(StateError::Mismatch { path: self.token_path() });
-        }
-        Ok((identity, token))
+        let fingerprint = identity.fingerprint();
+        let token = token.map_or_else(|| self.make_token(fingerprint), Ok)?;
+        if *token.fingerprint() == fingerprint { Ok((identity, token)) } else { Err(mismatch()) }
     }
 
     /// The token for a node of the same user; `None` if no controller has made one yet.
@@ -311,7 +317,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::at(dir.path());
         state.controller().unwrap();
-        fs::remove_file(dir.path().join(IDENTITY)).unwrap();
+        let path = dir.path().join(IDENTITY);
+        fs::remove_file(&path).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(state.controller(), Err(StateError::Mismatch { .. })));
+            assert!(!path.exists(), "no identity is made that the token is not for");
+        }
+        fs::write(&path, Identity::generate().unwrap().to_pem()).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         assert!(matches!(state.controller(), Err(StateError::Mismatch { .. })));
     }
 

@@ -34,16 +34,15 @@ pub struct Listener {
 pub struct ListenerSettings(Arc<RwLock<ServerConfig>>);
 
 impl ListenerSettings {
-    /// Sets other certificates, for connections that begin from now on.
+    /// What sets other certificates, for connections that begin after it was called.
     ///
     /// # Errors
     ///
-    /// What TLS says of them; then those from before hold.
-    pub fn replace(&self, certificates: &ControllerCertificates) -> io::Result<()> {
+    /// What TLS says of them.
+    pub fn replacing(&self, certificates: &ControllerCertificates) -> io::Result<impl FnOnce() + use<'_>> {
         let crypto = Arc::new(tls::server(certificates)?);
         // Nothing else changes: what the listener's own keys have signed stays good.
-        self.0.write().unwrap_or_else(PoisonError::into_inner).crypto = crypto;
-        Ok(())
+        Ok(|| self.0.write().unwrap_or_else(PoisonError::into_inner).crypto = crypto)
     }
 
     fn config(&self) -> ServerConfig {

@@ -25,7 +25,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     path::PathBuf,
-    sync::mpsc,
+    sync::{Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -225,7 +225,8 @@ fn bind(
 #[derive(Debug)]
 pub struct Controller {
     address: SocketAddr,
-    source: Source,
+    /// Held while it reloads.
+    source: Mutex<Source>,
     access: Access,
     limits: Limits,
     listener: ListenerSettings,
@@ -275,7 +276,7 @@ impl Controller {
         // The thread answers in any case.
         let (address, listener) = start.recv().map_err(|_| StartError::Thread(io::ErrorKind::Other.into()))??;
         tracing::info!(%address, "controller listens");
-        Ok(Self { address, source, access, limits, listener, stop, stopped })
+        Ok(Self { address, source: Mutex::new(source), access, limits, listener, stop, stopped })
     }
 
     /// Where it listens.
@@ -295,15 +296,17 @@ impl Controller {
     ///
     /// Limits stay as they were at the start; that others are written there now is logged.
     ///
-    /// It may block for as long as it takes to read the files.
+    /// Of several at once one goes after the other: what was read last holds. It may block for as long as it takes to read the files.
     ///
     /// # Errors
     ///
     /// [`StartError`], for a mistake in any of them; then all stays as it was.
     pub fn reload(&self) -> Result<(), StartError> {
-        let Settings { certificates, tokens, rules, limits } = self.source.load()?;
+        // It is never changed: one who panicked has left it whole.
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let Settings { certificates, tokens, rules, limits } = source.load()?;
         let replace = self.listener.replacing(&certificates).map_err(StartError::Tls)?;
-        self.source.pin(&certificates)?;
+        source.pin(&certificates)?;
         // From here on nothing fails.
         replace();
         self.access.replace(tokens, rules);
@@ -349,5 +352,39 @@ mod tests {
         let second = Controller::start(&Config { listen: first.address(), ..config });
         assert!(matches!(second, Err(StartError::Listen { .. })), "{second:?}");
         first.stop(Duration::ZERO).await;
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_two_reloads_the_later_counts() {
+        use daffi_core::transport::{Authority, Validity};
+        use std::{fs, io::Write, process::Command};
+
+        let dir = tempfile::tempdir().unwrap();
+        let [file, pipe] = ["daffi.toml", "ca.pem"].map(|name| dir.path().join(name));
+        fs::write(&file, "").unwrap();
+        let config = Config::ephemeral(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).with_file(&file);
+        let controller = Controller::start(&config).unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::write(&file, "[certificates]\nca = \"ca.pem\"\n").unwrap();
+        thread::scope(|scope| {
+            let earlier = scope.spawn(|| controller.reload());
+            // Opens when somebody reads it: the earlier one has read the config file by then, and waits here.
+            let mut authority = fs::File::options().write(true).open(&pipe).unwrap();
+            fs::write(&file, "[[rule]]\nnodes = \"*\"\ncall = \"*\"\n").unwrap();
+            let (done, is_done) = mpsc::channel();
+            let controller = &controller;
+            let later = scope.spawn(move || {
+                let reloaded = controller.reload();
+                done.send(()).map(|()| reloaded)
+            });
+            // It does not overtake. Were it to, it would be done long before this time is over.
+            assert!(is_done.recv_timeout(Duration::from_millis(300)).is_err());
+            let pem = Authority::generate(Validity::days(1)).unwrap().identity().certificates_pem();
+            authority.write_all(pem.as_bytes()).unwrap();
+            drop(authority);
+            assert!(earlier.join().unwrap().is_ok() && later.join().unwrap().unwrap().is_ok());
+        });
+        assert!(!controller.access.rules().is_empty(), "the earlier one has put back what it read");
     }
 }

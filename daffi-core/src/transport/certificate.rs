@@ -17,7 +17,7 @@ use super::{
     Identity, IdentityError, StateError,
     identity::{SERVER_NAME, certificates_in},
     quic::provider,
-    state,
+    secret,
 };
 
 /// What stands before a node's name in a URI.
@@ -42,7 +42,7 @@ pub enum CertificateError {
         /// Why.
         source: io::Error,
     },
-    /// The key cannot be read, or others may read it too.
+    /// The key cannot be read, or others may have read it too.
     #[error(transparent)]
     Key(#[from] StateError),
     /// There is a certificate without a key, or a key without a certificate.
@@ -116,15 +116,15 @@ impl fmt::Debug for Authorities {
 ///
 /// # Errors
 ///
-/// [`CertificateError`]; on Unix also if others may read the key's file.
+/// [`CertificateError`]; on Unix also if others may read the key's file, or if it is another user's.
 pub fn read_identity(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Identity, CertificateError> {
     let (path, key) = (certificate.into(), key.into());
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(source) => return Err(CertificateError::Io { path, source }),
     };
-    let secret =
-        state::read(&key)?.ok_or_else(|| CertificateError::Io { path: key, source: io::ErrorKind::NotFound.into() })?;
+    let secret = secret::read(&key)?
+        .ok_or_else(|| CertificateError::Io { path: key, source: io::ErrorKind::NotFound.into() })?;
     Identity::from_pems(&text, &secret).map_err(|source| CertificateError::Identity { path, source })
 }
 

@@ -18,6 +18,7 @@ mod lost;
 pub mod memory;
 pub mod quic;
 mod rotation;
+mod secret;
 mod state;
 mod stream;
 mod token;
@@ -32,7 +33,8 @@ pub use self::{
     listener::{Incoming, Listener},
     lost::{CloseCode, ConnectionLost, GiveUp, StreamLost},
     rotation::{Retiring, Tokens},
-    state::{StateDir, StateError, read_secret},
+    secret::read_secret,
+    state::{StateDir, StateError},
     stream::{Priority, READ_CHUNKS, RecvStream, SendStream},
     token::{InvalidToken, JoinToken},
 };

@@ -154,7 +154,7 @@ impl StateDir {
 
     fn retiring(&self) -> Result<Option<Retiring>, StateError> {
         let path = self.retiring_path();
-        let Some(text) = super::state::read(&path)? else { return Ok(None) };
+        let Some(text) = super::secret::read(&path)? else { return Ok(None) };
         let (token, until) = text.split_once('\n').unwrap_or((&text, ""));
         let token = token.parse().map_err(|source| StateError::Token { path: path.clone(), source })?;
         let until = match until.trim() {

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Identity, IdentityError, InvalidToken, JoinToken};
+use super::{
+    Identity, IdentityError, InvalidToken, JoinToken,
+    secret::{read, read_secret},
+};
 
 /// The environment variable that names another directory.
 const VARIABLE: &str = "DAFFI_STATE_DIR";
@@ -47,6 +50,16 @@ pub enum StateError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// A secret file is another user's.
+    #[error(
+        "{path} belongs to another user (id {owner}), who may know the secret in it: run as that user, or use a file of your own or of root's"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
     },
     /// The identity file is no identity.
     #[error("{path}: {source}; move it and the token beside it away to make new ones, then give nodes the new token")]
@@ -230,44 +243,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// The text of a file that holds a secret: a token, or a key. Blocks for as long as it takes to read it.
-///
-/// # Errors
-///
-/// [`StateError::Io`]; on Unix also [`StateError::Exposed`] if others than its owner may read it, or if it is root's, others than its
-/// group.
-pub fn read_secret(path: impl AsRef<Path>) -> Result<String, StateError> {
-    let path = path.as_ref();
-    read(path)?.ok_or_else(|| io_error("read", path)(io::ErrorKind::NotFound.into()))
-}
-
-/// A secret file's text, or `None` if there is no such file.
-pub(super) fn read(path: &Path) -> Result<Option<String>, StateError> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error("read", path)(error)),
-        #[cfg(unix)]
-        Ok(metadata) => {
-            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
-            if is_exposed(mode, std::os::unix::fs::MetadataExt::uid(&metadata)) {
-                return Err(StateError::Exposed { path: path.to_owned(), mode });
-            }
-        }
-        #[cfg(not(unix))]
-        Ok(_) => {}
-    }
-    fs::read_to_string(path).map(Some).map_err(io_error("read", path))
-}
-
-/// Whether others may read a file than those who should. A file of root's may be there for a group to read: that is how the secrets of
-/// a container come.
-#[cfg(unix)]
-const fn is_exposed(mode: u32, owner: u32) -> bool {
-    let closed = if owner == 0 { 0o037 } else { 0o077 };
-    mode & closed != 0
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_owned();
     move |source| StateError::Io { action, path, source }
 }
@@ -300,16 +276,6 @@ mod tests {
         }
         fs::set_permissions(dir.path().join(TOKEN), fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(state.token(), Err(StateError::Exposed { mode: 0o644, .. })));
-        assert!(matches!(read_secret(dir.path().join(TOKEN)), Err(StateError::Exposed { mode: 0o644, .. })));
-        assert!(matches!(read_secret(dir.path().join("nothing")), Err(StateError::Io { action: "read", .. })));
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_group_may_read_what_root_gives_it() {
-        assert!([0o600, 0o400].into_iter().all(|mode| !is_exposed(mode, 1_000) && !is_exposed(mode, 0)));
-        assert!([0o640, 0o440].into_iter().all(|mode| is_exposed(mode, 1_000) && !is_exposed(mode, 0)));
-        assert!([0o644, 0o604, 0o660].into_iter().all(|mode| is_exposed(mode, 1_000) && is_exposed(mode, 0)));
     }
 
     #[test]

@@ -105,20 +105,25 @@ impl StateDir {
     /// [`StateError`].
     pub fn pin(&self, identity: &Identity) -> Result<(), StateError> {
         let fingerprint = identity.fingerprint();
-        match self.token()? {
-            Some(token) if *token.fingerprint() != fingerprint => {
-                self.write(&self.token_path(), &format!("{}\n", token.pinning(fingerprint)))
-            }
-            _ => Ok(()),
+        let is_pinned = |token: &JoinToken| *token.fingerprint() == fingerprint;
+        if self.token()?.as_ref().is_none_or(is_pinned) {
+            return Ok(());
         }
+        let _lock = self.lock()?;
+        // Anew: it may have been rotated meanwhile.
+        let Some(token) = self.token()? else { return Ok(()) };
+        let path = self.token_path();
+        self.put(self.prepare(&path, &format!("{}\n", token.pinning(fingerprint)))?, &path)
     }
 
-    /// Makes a new token. The present one stays valid for so long, or until it is retired.
+    /// Makes a new token. The present one stays valid for so long, or until it is retired. Of several at once, in whichever process, one
+    /// goes after the other.
     ///
     /// # Errors
     ///
     /// [`StateError::Rotating`] if there are two already, and other [`StateError`]s.
     pub fn rotate(&self, keep: Option<Duration>) -> Result<Tokens, StateError> {
+        let _lock = self.lock()?;
         let tokens = self.tokens(None)?;
         let now = SystemTime::now();
         // The same token twice is a rotation that was broken off: it is made again.
@@ -131,22 +136,26 @@ impl StateDir {
         let retiring = Retiring { token: tokens.current.clone(), until };
         let until = until.and_then(|until| until.duration_since(UNIX_EPOCH).ok());
         let until = until.map_or_else(String::new, |until| format!("{UNTIL}{}\n", until.as_secs()));
-        // This one first: at no moment is a token that nodes have in neither file.
-        self.write(&self.retiring_path(), &format!("{}\n{until}", retiring.token))?;
         let current = JoinToken::generate(*tokens.current.fingerprint());
-        self.write(&self.token_path(), &format!("{current}\n"))?;
+        let (old_path, path) = (self.retiring_path(), self.token_path());
+        let old_file = self.prepare(&old_path, &format!("{}\n{until}", retiring.token))?;
+        let file = self.prepare(&path, &format!("{current}\n"))?;
+        // This one first: at no moment is a token that nodes have in neither file.
+        self.put(old_file, &old_path)?;
+        self.put(file, &path)?;
         Ok(Tokens { current, retiring: Some(retiring) })
     }
 
-    /// Removes the token before the present one; whether there was one.
+    /// Removes the token before the present one; whether there was one. It waits for others as [`rotate`](Self::rotate) does.
     ///
     /// # Errors
     ///
     /// [`StateError::Io`].
     pub fn retire(&self) -> Result<bool, StateError> {
+        let _lock = self.lock()?;
         let path = self.retiring_path();
         match std::fs::remove_file(&path) {
-            Ok(()) => Ok(true),
+            Ok(()) => self.sync().map(|()| true),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(StateError::Io { action: "remove", path, source }),
         }
@@ -175,6 +184,8 @@ impl StateDir {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Barrier, thread};
+
     use super::*;
 
     fn state() -> (tempfile::TempDir, StateDir) {
@@ -202,6 +213,31 @@ mod tests {
         let (_, last) = state.controller_with(None).unwrap();
         assert!(!last.admits(first.current.secret(), SystemTime::now()));
         assert!(state.rotate(None).is_ok());
+    }
+
+    #[test]
+    fn of_rotations_at_once_one_is_made_and_its_token_stays() {
+        const AT_ONCE: usize = 4;
+        for _ in 0..20 {
+            let (_dir, state) = state();
+            let first = state.tokens(None).unwrap();
+            let given = Identity::generate().unwrap();
+            let start = Barrier::new(AT_ONCE + 1);
+            let made: Vec<_> = thread::scope(|scope| {
+                let rotating = || {
+                    start.wait();
+                    state.rotate(None)
+                };
+                let rotations: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(rotating)).collect();
+                start.wait();
+                state.pin(&given).unwrap();
+                rotations.into_iter().filter_map(|rotation| rotation.join().unwrap().ok()).collect()
+            });
+            assert_eq!(made.len(), 1);
+            let pinned = given.fingerprint();
+            assert_eq!(state.tokens(None).unwrap(), made[0].pinning(pinned));
+            assert_eq!(made[0].retiring.as_ref().unwrap().token.pinning(pinned), first.current.pinning(pinned));
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@ const VARIABLE: &str = "DAFFI_STATE_DIR";
 const IDENTITY: &str = "controller.pem";
 const TOKEN: &str = "token";
 
+/// An empty file, locked by those who change what is there.
+const LOCK: &str = "lock";
+
 /// A directory with a controller's secrets: `controller.pem` (certificate and key) and `token`, both readable by their owner
 /// only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,20 +211,49 @@ impl StateDir {
         }
         let text = make()?;
         match self.prepare(path, &text)?.persist_noclobber(path) {
-            Ok(_) => Ok(text),
+            Ok(_) => self.sync().map(|()| text),
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => read_secret(path),
             Err(error) => Err(io_error("write", path)(error.error)),
         }
     }
 
-    /// Writes a secret file, or replaces it whole.
-    pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), StateError> {
-        let written = self.prepare(path, text)?.persist(path);
-        written.map(drop).map_err(|error| io_error("write", path)(error.error))
+    /// Holds off all others that change what is there, until it is dropped. Blocks while another holds it.
+    pub(super) fn lock(&self) -> Result<fs::File, StateError> {
+        self.create()?;
+        let path = self.path.join(LOCK);
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            // In a directory of somebody else's it may be a link, to where a file is to appear.
+            options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        }
+        let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(io_error("lock", &path))
+    }
+
+    /// Moves a file to `path`, whatever is there.
+    pub(super) fn put(&self, file: tempfile::NamedTempFile, path: &Path) -> Result<(), StateError> {
+        file.persist(path).map_err(|error| io_error("write", path)(error.error))?;
+        self.sync()
+    }
+
+    /// Has what was moved or removed here stay so after a power cut.
+    pub(super) fn sync(&self) -> Result<(), StateError> {
+        #[cfg(unix)]
+        match fs::File::open(&self.path).and_then(|directory| directory.sync_all()) {
+            // There are file systems that do it by themselves, or not at all.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                return Err(io_error("write", &self.path)(error));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// A file that is to be moved to `path`.
-    fn prepare(&self, path: &Path, text: &str) -> Result<tempfile::NamedTempFile, StateError> {
+    pub(super) fn prepare(&self, path: &Path, text: &str) -> Result<tempfile::NamedTempFile, StateError> {
         // Temporary files have mode 0600.
         let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io_error("write in", &self.path))?;
         io::Write::write_all(&mut file, text.as_bytes()).map_err(io_error("write", path))?;

@@ -56,9 +56,13 @@ pub(crate) enum CertError {
 }
 
 fn hint(path: &Path, error: &io::Error) -> &'static str {
+    use io::ErrorKind::{NotFound, QuotaExceeded, StorageFull};
     let is_authority = path.file_stem().is_some_and(|stem| stem == "ca");
     match error.kind() {
-        io::ErrorKind::NotFound if is_authority => " (make an authority first, with `daffi-controller cert ca`)",
+        NotFound if is_authority => " (make an authority first, with `daffi-controller cert ca`)",
+        StorageFull | QuotaExceeded => {
+            " (make room there, or choose another `--dir`: nothing was changed or left half-written)"
+        }
         _ => "",
     }
 }
@@ -96,13 +100,16 @@ impl Cert {
             return Err(CertError::Exists(there.clone()));
         }
         let [certificate, key] = &paths;
-        self.write_file(key, &identity.key_pem(), false)?;
-        self.write_file(certificate, &identity.certificates_pem(), true)?;
+        // Both first: what is left then are two moves, and between them there is a key that does not fit the certificate.
+        let key_file = self.prepare(key, &identity.key_pem(), false)?;
+        let certificate_file = self.prepare(certificate, &identity.certificates_pem(), true)?;
+        self.put(key_file, key)?;
+        self.put(certificate_file, certificate)?;
         Ok(paths)
     }
 
-    /// Writes a file whole under another name and moves it there.
-    fn write_file(&self, path: &Path, text: &str, is_public: bool) -> Result<(), CertError> {
+    /// A file that is to be moved to `path`.
+    fn prepare(&self, path: &Path, text: &str, is_public: bool) -> Result<NamedTempFile, CertError> {
         let failed = |source| CertError::Io { action: "write", path: path.to_owned(), source };
         // Temporary files have mode 0600.
         let mut file = NamedTempFile::new_in(&self.dir).map_err(failed)?;
@@ -115,7 +122,11 @@ impl Cert {
         #[cfg(not(unix))]
         let _ = is_public;
         file.as_file().sync_all().map_err(failed)?;
+        Ok(file)
+    }
+
+    fn put(&self, file: NamedTempFile, path: &Path) -> Result<(), CertError> {
         let moved = if self.force { file.persist(path) } else { file.persist_noclobber(path) };
-        moved.map(drop).map_err(|error| failed(error.error))
+        moved.map(drop).map_err(|error| CertError::Io { action: "write", path: path.to_owned(), source: error.error })
     }
 }

@@ -5,10 +5,11 @@
 mod access;
 
 use std::{
+    env,
     ffi::OsStr,
     fs,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     time::Duration,
 };
@@ -308,6 +309,10 @@ impl Called {
 #[cfg(target_os = "linux")]
 struct Disk(tempfile::TempDir);
 
+/// How much of a disk a file takes at least.
+#[cfg(target_os = "linux")]
+const BLOCK: u64 = 4096;
+
 #[cfg(target_os = "linux")]
 impl Disk {
     /// `None` where this user may mount nothing.
@@ -318,7 +323,38 @@ impl Disk {
             .arg(dir.path())
             .stderr(Stdio::null())
             .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(dir));
+        }
+        assert!(env::var_os("CI").is_none(), "this user may not mount a file system, and CI is to run this test");
+        eprintln!("skipped: this user may not mount a file system");
+        None
+    }
+
+    /// Fills it up, but for so many blocks; the file that does.
+    fn fill(&self, free: u64) -> PathBuf {
+        let filler = self.0.path().join("filler");
+        let full = fs::write(&filler, vec![7; 1 << 20]).unwrap_err();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        let file = fs::File::options().write(true).open(&filler).unwrap();
+        file.set_len(file.metadata().unwrap().len() - free * BLOCK).unwrap();
+        filler
+    }
+
+    /// What is in its files.
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let names = names(self.0.path()).into_iter();
+        names.map(|name| (name.clone(), fs::read(self.0.path().join(name)).unwrap())).collect()
+    }
+
+    /// Has a command find no room, and change nothing.
+    async fn is_too_full_for(&self, args: &[&str]) {
+        let before = self.files();
+        let output = timeout(PATIENCE, command(self.0.path()).args(args).output()).await.unwrap().unwrap();
+        let message = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{args:?}: {message}");
+        assert!(message.contains("No space left on device") && message.contains("make room there"), "{message}");
+        assert!(self.files() == before, "{args:?} changed something: {:?}", names(self.0.path()));
     }
 
     fn remount(&self, option: &str) {
@@ -338,19 +374,12 @@ impl Drop for Disk {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_and_one_that_cannot_be_written_leave_nothing_half_written() {
-    let Some(disk) = Disk::mount() else {
-        return eprintln!("skipped: this user may not mount a file system");
-    };
-    let filler = disk.0.path().join("filler");
-    let fill = fs::write(&filler, vec![7; 1 << 20]);
-    assert_eq!(fill.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    let Some(disk) = Disk::mount() else { return };
+    let filler = disk.fill(0);
     for args in [&["--port", "0"][..], &["token"]] {
-        let output = timeout(PATIENCE, command(disk.0.path()).args(args).output()).await.unwrap().unwrap();
-        let message = text(&output.stderr);
-        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{message}");
-        assert!(message.contains("No space left on device") && message.contains("make room there"), "{message}");
-        assert_eq!(names(disk.0.path()), ["filler"]);
+        disk.is_too_full_for(args).await;
     }
+    assert_eq!(names(disk.0.path()), ["filler"]);
     fs::remove_file(&filler).unwrap();
     disk.remount("ro");
     let output = run(disk.0.path(), ["--port", "0"]).await;
@@ -361,6 +390,27 @@ async fn a_full_disk_and_one_that_cannot_be_written_leave_nothing_half_written()
     let controller = Running::start(disk.0.path(), ["--port", "0"]).await;
     assert_eq!(names(disk.0.path()), ["controller.pem", "token"]);
     drop(controller);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_leaves_tokens_and_certificates_as_they_are() {
+    let Some(disk) = Disk::mount() else { return };
+    let dir = disk.0.path().to_str().unwrap();
+    let ca = ["cert", "ca", "--force", "--dir", dir];
+    let certificate = ["cert", "node", "caller", "--force", "--dir", dir];
+    for args in [&["token"][..], &["token", "--rotate"], &["token", "--retire"], &ca, &certificate] {
+        let output = timeout(PATIENCE, command(disk.0.path()).args(args).output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    // With room for one file there is none for the other, which belongs to it.
+    for free in [0, 1] {
+        let filler = disk.fill(free);
+        for args in [&["token", "--rotate"][..], &ca, &certificate] {
+            disk.is_too_full_for(args).await;
+        }
+        fs::remove_file(filler).unwrap();
+    }
 }
 
 /// The disk fills up between the key and the token: the next start goes on with the key that is there.

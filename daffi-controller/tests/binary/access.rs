@@ -238,6 +238,15 @@ async fn to_print_the_token_changes_nothing_of_a_controller_that_runs() {
     assert_eq!(fs::read_to_string(&file).unwrap(), before, "nodes still find the token of the controller that runs");
     assert!(joins(node("node", &controller).token_file(&file)).await.is_ok());
 
+    // Neither does a reload that cannot have the token pin the other certificate.
+    let in_the_way = state.join("lock");
+    fs::create_dir(&in_the_way).unwrap();
+    controller.signal(Signal::HUP);
+    controller.logged("did not reload").await;
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    assert!(joins(node("node", &controller).token_file(&file)).await.is_ok());
+
+    fs::remove_dir(in_the_way).unwrap();
     controller.signal(Signal::HUP);
     controller.logged("read the config file").await;
     assert_eq!(fs::read_to_string(&file).unwrap().trim(), to_be);

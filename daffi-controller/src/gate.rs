@@ -1,8 +1,9 @@
 //! Which connections are taken before anything is known of their peers.
 //!
 //! A stranger costs a handshake of half a millisecond and some 40 kB until it has shown that it knows the secret, or its time is over.
-//! So these are counted, in all and by address, and their rate is bounded. Whoever gives a false address never answers a Retry, and gets
-//! no further than the first few places.
+//! So these are counted, in all and by address, and their rate is bounded. Whoever has not shown that its address is its own gets no more
+//! than a half of anything, and is asked to show it beyond that: false addresses never answer a Retry, so they leave the other half to
+//! those who do.
 
 use std::{
     collections::HashMap,
@@ -99,34 +100,62 @@ impl Gate {
 
 impl State {
     fn judge(&mut self, address: Option<IpAddr>, validated: bool, limits: &Limits, now: Duration) -> Verdict {
-        if self.unfinished >= limits.handshakes {
-            return self.refuse("too many connections that have not joined", address, now);
+        match self.take(address, validated, limits, now) {
+            Ok(()) => Verdict::Take,
+            // It may be somebody else who has used up what this address has, or what all have.
+            Err(_) if !validated => Verdict::Validate,
+            Err(why) => self.refuse(why, address, now),
         }
-        if !validated && self.unfinished >= limits.validate_above {
-            return Verdict::Validate;
+    }
+
+    /// Counts a connection, or says what there is too much of.
+    fn take(
+        &mut self,
+        address: Option<IpAddr>,
+        validated: bool,
+        limits: &Limits,
+        now: Duration,
+    ) -> Result<(), &'static str> {
+        // What is left to those who have shown their addresses.
+        let rest = |burst: u32| if validated { 0 } else { u64::from(burst.div_ceil(2)) };
+        let half = |places: usize| if validated { places } else { places / 2 };
+        let places = if validated { limits.handshakes } else { limits.validate_above.min(half(limits.handshakes)) };
+        if self.unfinished >= places {
+            return Err("too many connections that have not joined");
         }
         let Some(ip) = address else {
             self.unfinished += 1;
-            return Verdict::Take;
+            return Ok(());
         };
+        // Before anything is kept of the address.
+        if !self.rate.has_beyond(rest(limits.connections_burst), now) {
+            return Err("too many connections a second");
+        }
         if self.addresses.len() >= ADDRESSES {
             self.addresses.retain(|_, address| address.unfinished > 0 || !address.rate.is_full(now));
         }
         let (per_second, burst) = (limits.connections_per_second_per_address, limits.connections_burst_per_address);
         let new = || Address { rate: Bucket::new(per_second.into(), burst.into(), now), unfinished: 0 };
         let known = self.addresses.entry(ip).or_insert_with(new);
-        let why = if known.unfinished >= limits.handshakes / 2 {
-            "too many connections of this address that have not joined"
-        } else if !known.rate.take(now) {
-            "too many connections a second from this address"
-        } else if !self.rate.take(now) {
-            "too many connections a second"
-        } else {
-            known.unfinished += 1;
-            self.unfinished += 1;
-            return Verdict::Take;
-        };
-        self.refuse(why, address, now)
+        if known.unfinished >= half(limits.handshakes / 2) {
+            return Err("too many connections of this address that have not joined");
+        }
+        if !known.rate.has_beyond(rest(burst), now) {
+            return Err("too many connections a second from this address");
+        }
+        self.rate.take(now);
+        known.rate.take(now);
+        known.unfinished += 1;
+        self.unfinished += 1;
+        Ok(())
+    }
+
+    /// Makes room for another connection.
+    fn free(&mut self, address: Option<IpAddr>) {
+        self.unfinished -= 1;
+        if let Some(known) = address.and_then(|address| self.addresses.get_mut(&address)) {
+            known.unfinished -= 1;
+        }
     }
 
     fn refuse(&mut self, why: &str, address: Option<IpAddr>, now: Duration) -> Verdict {
@@ -147,11 +176,7 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
-        state.unfinished -= 1;
-        if let Some(address) = self.address.and_then(|address| state.addresses.get_mut(&address)) {
-            address.unfinished -= 1;
-        }
+        self.gate.lock().free(self.address);
     }
 }
 
@@ -203,6 +228,40 @@ mod tests {
     }
 
     #[test]
+    fn false_addresses_use_nothing_up_that_fail_at_once() {
+        let limits = Limits { connections_burst: 40, connections_burst_per_address: 40, ..Limits::default() };
+        // Of many addresses; or all of the one of a node that is about to join.
+        for false_address in [|number| address(number), |_| address(7)] {
+            let mut state = state(&limits);
+            let taken = (0..100_000).filter(|number| {
+                let taken = state.judge(false_address(*number), false, &limits, NOW) == Verdict::Take;
+                if taken {
+                    state.free(false_address(*number));
+                }
+                taken
+            });
+            assert_eq!(taken.count(), 20);
+            assert!(state.addresses.len() <= 20, "{}", state.addresses.len());
+            assert!((0..20).all(|_| state.judge(address(7), true, &limits, NOW) == Verdict::Take));
+            assert_eq!(state.judge(address(7), true, &limits, NOW), Verdict::Refuse);
+        }
+    }
+
+    #[test]
+    fn false_addresses_take_no_more_than_half_of_the_places_whatever_the_threshold() {
+        let limits = Limits { handshakes: 8, ..Limits::default() };
+        for (false_addresses, most) in [(1..100, 4), (1..2, 2)] {
+            let mut state = state(&limits);
+            let many = false_addresses.cycle().take(100);
+            let taken = many.filter(|number| state.judge(address(*number), false, &limits, NOW) == Verdict::Take);
+            assert_eq!(taken.count(), most);
+            assert!(
+                (0..8 - most).all(|number| state.judge(address(number as u32), true, &limits, NOW) == Verdict::Take)
+            );
+        }
+    }
+
+    #[test]
     fn one_address_takes_half_of_the_places_and_others_the_rest() {
         let (limits, mut state) = (limits(), state(&limits()));
         let mut judge = |number| state.judge(address(number), true, &limits, NOW);
@@ -236,8 +295,7 @@ mod tests {
             // A second later each has its share again.
             let now = NOW + Duration::from_secs(number.into());
             assert_eq!(state.judge(address(number), true, &limits, now), Verdict::Take);
-            state.unfinished -= 1;
-            state.addresses.values_mut().for_each(|address| address.unfinished = 0);
+            state.free(address(number));
         }
         assert!(state.addresses.len() <= ADDRESSES, "{}", state.addresses.len());
     }

@@ -57,7 +57,9 @@ pub struct Limits {
     /// one of the limits of connections tries again, and gets `JoinError::Limit` when its time to join is over.
     pub handshakes: usize,
     /// From how many such connections on a peer has to show, at the cost of a round trip, that it receives what is sent to its address;
-    /// 64. So a flood with addresses that are not the sender's own takes no more places than these.
+    /// 64, and half of `handshakes` at most. So a flood with addresses that are not the sender's own takes no more places than these. The
+    /// same is asked of it while less than half is left of what may come at once (`connections_burst`, in all or from its address):
+    /// the other half is for those who have shown theirs.
     pub validate_above: usize,
     /// How many connections a second are taken; 1,000, half of what a core can do.
     pub connections_per_second: u32,

@@ -256,6 +256,27 @@ async fn a_flood_of_openings_is_answered_with_little_and_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn a_flood_of_openings_leaves_half_of_the_rate_to_those_who_show_their_addresses() {
+    let controller = Controller::start_within(limits(|limits| {
+        limits.connections_per_second = 1;
+        limits.connections_burst = 20;
+    }));
+    let controller = controller.await;
+    let others = Others::join(&controller).await;
+    let attacker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    for opening in openings(40).await {
+        attacker.send_to(&opening, controller.address()).await.unwrap();
+    }
+    // Of the 20 the flood has 10 at most.
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(Silent::connect(&controller, controller.address()).await.expect("it has shown its address"));
+    }
+    others.notice_nothing().await;
+    drop(controller.node("third", []).await);
+}
+
+#[tokio::test]
 async fn datagrams_that_mean_nothing_change_nothing() {
     let controller = Controller::start().await;
     let others = Others::join(&controller).await;

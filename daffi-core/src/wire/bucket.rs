@@ -24,12 +24,17 @@ impl Bucket {
 
     /// Takes one, if there is one.
     pub fn take(&mut self, now: Duration) -> bool {
-        self.fill(now);
-        let there = self.level >= 1.0;
+        let there = self.has_beyond(0, now);
         if there {
             self.level -= 1.0;
         }
         there
+    }
+
+    /// Whether one can be taken so that as many as `rest` are left.
+    pub fn has_beyond(&mut self, rest: u64, now: Duration) -> bool {
+        self.fill(now);
+        self.level >= rest as f64 + 1.0
     }
 
     /// Takes so much in any case; how long to wait until the debt is paid, if there is one then.
@@ -67,6 +72,15 @@ mod tests {
         assert!(!bucket.is_full(SECOND));
         assert!(bucket.is_full(SECOND * 10));
         assert_eq!((0..5).filter(|_| bucket.take(SECOND * 10)).count(), 3);
+    }
+
+    #[test]
+    fn a_rest_is_left_to_others() {
+        let mut bucket = Bucket::new(1, 5, Duration::ZERO);
+        let mut leaving = |rest, now| bucket.has_beyond(rest, now) && bucket.take(now);
+        assert_eq!((0..9).filter(|_| leaving(3, Duration::ZERO)).count(), 2);
+        assert_eq!((0..9).filter(|_| leaving(0, Duration::ZERO)).count(), 3);
+        assert!(!leaving(3, SECOND * 3) && leaving(3, SECOND * 4));
     }
 
     #[test]

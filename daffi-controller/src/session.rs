@@ -284,7 +284,10 @@ impl Session {
             }
             // A stream fails when its connection does, and the connection knows why.
             Err(LinkError::Lost(_)) => match timeout(FAREWELL, connection.closed()).await {
-                Ok(ConnectionLost::ClosedByPeer { reason, .. }) => format!("it closed the connection: {reason}"),
+                Ok(ConnectionLost::ClosedByPeer { reason, .. }) => {
+                    // All nodes are told.
+                    format!("it closed the connection: {}", beginning(&reason))
+                }
                 Ok(lost) => lost.to_string(),
                 Err(_) => {
                     connection.close(CloseCode::Malformed, "a stream that lives as long as the connection ended");

@@ -9,7 +9,7 @@ use std::{
 
 use daffi_core::{
     node::{Builder, CallError, Callback, JoinError, Node, stub},
-    transport::JoinToken,
+    transport::{CloseCode, Connection, JoinToken, quic::Connector},
 };
 use futures_util::future::join_all;
 use rustix::process::Signal;
@@ -143,6 +143,26 @@ async fn strangers_do_not_flood_the_log() {
     }
     // All that were logged and counted, but for those after the last line.
     assert!((20..STRANGERS).contains(&logged) && logged + passed_over <= STRANGERS, "{logged}, {passed_over}");
+}
+
+#[tokio::test]
+async fn what_a_stranger_says_begins_no_line_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut controller = Running::start(dir.path(), ["--port", "0"]).await;
+    let token: JoinToken = text(&run(dir.path(), ["token"]).await.stdout).parse().unwrap();
+    let address = ([127, 0, 0, 1], controller.port).into();
+    let socket = Connector::new(address).unwrap();
+    let connection = Connection::Quic(socket.connect(address, &token, PATIENCE).await.unwrap());
+    connection.close(CloseCode::Done, "bye\r\nforged\u{1b}[2J\nforged");
+    socket.close().await;
+    let line = loop {
+        let line = next_line(&mut controller.logs).await.expect("it logs that it refused somebody");
+        assert!(!line.starts_with("forged"), "{line}");
+        if line.contains("refused a node") {
+            break line;
+        }
+    };
+    assert!(line.contains("bye??forged?[2J?forged"), "{line}");
 }
 
 /// A directory with an authority and what it has issued.

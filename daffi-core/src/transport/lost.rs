@@ -1,6 +1,7 @@
 //! Why a connection or a stream is no more, and the codes by which one side tells the other.
 
 use super::CertificateFault;
+use crate::wire::limits::MAX_REASON;
 
 /// Why one side closed a connection, as the other side is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub enum ConnectionLost {
     ClosedByPeer {
         /// For programs.
         code: CloseCode,
-        /// For people.
+        /// For people: of one line, and no longer than [`MAX_REASON`].
         reason: String,
     },
     /// This side closed it.
@@ -92,6 +93,26 @@ pub enum ConnectionLost {
     /// The transport failed.
     #[error("the connection failed: {0}")]
     Failed(String),
+}
+
+impl ConnectionLost {
+    pub(super) fn closed_by_peer(code: CloseCode, reason: &[u8]) -> Self {
+        Self::ClosedByPeer { code, reason: presentable(&String::from_utf8_lossy(reason)) }
+    }
+
+    /// With what the transport says, which may be what the peer said.
+    pub(super) fn failed(error: &impl ToString) -> Self {
+        Self::Failed(presentable(&error.to_string()))
+    }
+}
+
+/// What a peer says, for logs and terminals: cut, and without what would begin or reorder a line. Anybody can be a peer, without a token.
+fn presentable(text: &str) -> String {
+    let breaks = |c: char| {
+        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let cut = &text[..text.floor_char_boundary(MAX_REASON)];
+    cut.replace(breaks, "?")
 }
 
 /// A stream cannot go on.
@@ -136,5 +157,25 @@ impl GiveUp {
             code if code == Self::NotAllowed as u64 => StreamLost::NotAllowed,
             _ => unwanted,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_is_one_short_line() {
+        let says = |reason: &[u8]| match ConnectionLost::closed_by_peer(CloseCode::Done, reason) {
+            ConnectionLost::ClosedByPeer { reason, .. } => reason,
+            other => panic!("{other}"),
+        };
+        assert_eq!(says("it said \"adiós\", \\o/".as_bytes()), "it said \"adiós\", \\o/");
+        assert_eq!(says(b"\r\n2026 ERROR forged\x1b[31m\0\x7f"), "??2026 ERROR forged?[31m??");
+        assert_eq!(says("\u{85}\u{2028}\u{202e}\u{2066}".as_bytes()), "????");
+        assert_eq!(says(b"\xff"), "\u{fffd}");
+        assert_eq!(says("é".repeat(MAX_REASON).as_bytes()).len(), MAX_REASON);
+        assert_eq!(says(&[b'x', 0xff].repeat(MAX_REASON)).len(), MAX_REASON);
+        assert_eq!(ConnectionLost::failed(&"a\nb"), ConnectionLost::Failed("a?b".into()));
     }
 }

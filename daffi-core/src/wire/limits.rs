@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The longest name of a node or callback, in bytes.
 pub const MAX_NAME: usize = 128;
 
+/// How many bytes are taken of what a peer says when it closes a connection: somewhat less than fits into a packet.
+pub const MAX_REASON: usize = 1 << 10;
+
 /// The largest control message, in bytes. A welcome lists all nodes and their callbacks: 4 MiB is some 10,000 nodes with
 /// a few callbacks each.
 pub const MAX_CONTROL: usize = 4 << 20;

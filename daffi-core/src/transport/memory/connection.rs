@@ -168,7 +168,7 @@ impl Side {
             return;
         };
         let (peer_gone, path) = (self.peer_gone.clone(), self.path.clone());
-        let lost = ConnectionLost::ClosedByPeer { code, reason: reason.to_owned() };
+        let lost = ConnectionLost::closed_by_peer(code, reason.as_bytes());
         // Without a runtime there is nobody left to tell.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

@@ -7,10 +7,9 @@ use crate::transport::{CertificateFault, CloseCode, ConnectionLost, GiveUp, Stre
 pub(in crate::transport) fn connection_lost(error: &quinn::ConnectionError) -> ConnectionLost {
     use quinn::ConnectionError::{ApplicationClosed, ConnectionClosed, LocallyClosed, Reset, TimedOut};
     match error {
-        ApplicationClosed(close) => ConnectionLost::ClosedByPeer {
-            code: CloseCode::from_wire(close.error_code.into_inner()),
-            reason: String::from_utf8_lossy(&close.reason).into_owned(),
-        },
+        ApplicationClosed(close) => {
+            ConnectionLost::closed_by_peer(CloseCode::from_wire(close.error_code.into_inner()), &close.reason)
+        }
         ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => {
             ConnectionLost::Refused
         }
@@ -19,9 +18,9 @@ pub(in crate::transport) fn connection_lost(error: &quinn::ConnectionError) -> C
         Reset => ConnectionLost::Forgotten,
         ConnectionClosed(close) => match CertificateFault::from_wire(close.error_code.into()) {
             Some(fault) => ConnectionLost::CertificateRefused(fault),
-            None => ConnectionLost::Failed(error.to_string()),
+            None => ConnectionLost::failed(error),
         },
-        other => ConnectionLost::Failed(other.to_string()),
+        other => ConnectionLost::failed(other),
     }
 }
 

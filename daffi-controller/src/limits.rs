@@ -13,6 +13,9 @@ use daffi_core::wire::{
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+/// The most `handshake_time`, and more than any network needs: it is the time for which a stranger may hold a place.
+const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(3_600);
+
 /// The least `message_size`: there must be room to say what went wrong.
 const MIN_MESSAGE: u64 = 1 << 10;
 
@@ -50,7 +53,7 @@ pub struct Limits {
     #[serde(deserialize_with = "size")]
     pub item_size: u64,
     /// How long a peer has from its first packet to a valid hello; 5 s, which is ten round trips of the slowest networks. One that takes
-    /// longer loses its connection, and joins anew if it is a node.
+    /// longer loses its connection, and joins anew if it is a node. An hour at most.
     #[serde(deserialize_with = "time")]
     pub handshake_time: Duration,
     /// How many connections may be there that have not joined yet, half of them from one address; 1,024, some 40 MB. A node that meets
@@ -89,12 +92,12 @@ pub enum InvalidLimits {
         /// What it has to be.
         least: u64,
     },
-    /// One is above what the protocol allows.
-    #[error("the limit `{name}` is {value}, and the protocol allows {most}")]
+    /// One is above the most that works.
+    #[error("the limit `{name}` is {value}, and may be {most} at most")]
     TooHigh {
         /// Its name.
         name: &'static str,
-        /// What it is.
+        /// What it is; of times, in milliseconds.
         value: u64,
         /// The most that there may be.
         most: u64,
@@ -155,7 +158,7 @@ impl Limits {
             ),
             ("message_size", self.message_size, MIN_MESSAGE, payload),
             ("item_size", self.item_size, 1, payload),
-            ("handshake_time", u64::try_from(self.handshake_time.as_millis()).unwrap_or(u64::MAX), 1, u64::MAX),
+            ("handshake_time", millis(self.handshake_time), 1, millis(MAX_HANDSHAKE_TIME)),
             ("handshakes", self.handshakes as u64, 2, u64::MAX),
             ("connections_per_second", self.connections_per_second.into(), 1, u64::MAX),
             ("connections_burst", self.connections_burst.into(), 1, u64::MAX),
@@ -186,6 +189,10 @@ impl Limits {
             None => 0,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
@@ -251,5 +258,15 @@ mod tests {
         assert!(with(|l| l.callbacks_per_node += 1).is_err());
         assert!(with(|l| l.handshake_time = Duration::ZERO).is_err());
         assert!(with(|l| l.bytes_per_second_per_node = Some(0)).is_err());
+    }
+
+    #[test]
+    fn a_time_that_ends_never_is_too_long() {
+        for text in ["300000000000y", "61m"] {
+            let limits: Limits = serde_json::from_str(&format!(r#"{{"handshake_time": "{text}"}}"#)).unwrap();
+            let wrong = limits.check().unwrap_err();
+            assert!(matches!(wrong, InvalidLimits::TooHigh { name: "handshake_time", most: 3_600_000, .. }), "{wrong}");
+        }
+        assert_eq!(Limits { handshake_time: Duration::from_secs(3_600), ..Limits::default() }.check(), Ok(()));
     }
 }

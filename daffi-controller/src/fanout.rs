@@ -177,7 +177,7 @@ async fn serve(entrance: &mut Entrance, mut place: Option<OwnedSemaphorePermit>,
             Err(LinkError::Malformed(malformed)) => return dismiss(&link, malformed),
             Ok(Left::Moved(next)) => Some(*next),
             Ok(Left::Broken(lost)) if hops.last() && !link.is_gone(&lost) => {
-                tracing::info!(producer = entrance.producer().name, %lost, "a stream waits for its producer");
+                tracing::debug!(producer = entrance.producer().name, %lost, "a stream waits for its producer");
                 tokio::time::timeout(patience, hops.next()).await.ok().flatten()
             }
             Ok(Left::Broken(_)) => None,

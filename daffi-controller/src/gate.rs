@@ -15,7 +15,10 @@ use std::{
 use daffi_core::{transport::Incoming, wire::bucket::Bucket};
 use tokio::time::Instant;
 
-use crate::{limits::Limits, refusals::Ration};
+use crate::{
+    limits::Limits,
+    refusals::{Counted, Ration},
+};
 
 /// From how many addresses on those that have been quiet are forgotten.
 const ADDRESSES: usize = 1_024;
@@ -68,9 +71,9 @@ pub(crate) struct Unfinished {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, counted: Counted) -> Self {
         let rate = Bucket::new(limits.connections_per_second.into(), limits.connections_burst.into(), Duration::ZERO);
-        let (refused, failed) = (Ration::new(1), Ration::new(LOGGED));
+        let (refused, failed) = (Ration::new(1, counted.clone()), Ration::new(LOGGED, counted));
         let state = State { rate, unfinished: 0, addresses: HashMap::new(), refused, failed };
         Self(Arc::new(Shared { limits, state: Mutex::new(state), began: Instant::now() }))
     }
@@ -89,6 +92,20 @@ impl Gate {
                 incoming.refuse();
                 None
             }
+        }
+    }
+
+    /// Logs how many were not logged. To be called at the end of a period.
+    pub(crate) fn log_rest(&self) {
+        let (refused, failed) = {
+            let mut state = self.lock();
+            (state.refused.rest(), state.failed.rest())
+        };
+        if let Some(passed_over) = refused {
+            tracing::warn!(passed_over, "refused more connections than were logged");
+        }
+        if let Some(passed_over) = failed {
+            tracing::warn!(passed_over, "more connections were not established, or not let in, than were logged");
         }
     }
 
@@ -159,16 +176,16 @@ impl State {
     }
 
     fn refuse(&mut self, why: &str, address: Option<IpAddr>, now: Duration) -> Verdict {
-        if let Some(passed_over) = self.refused.take(now) {
-            tracing::warn!(?address, refused = passed_over + 1, why, "refused connections");
+        if self.refused.take(now) {
+            tracing::warn!(?address, why, "refused a connection");
         }
         Verdict::Refuse
     }
 }
 
 impl Unfinished {
-    /// Whether to log that it does not join, and then how many others did not since the last that was logged.
-    pub(crate) fn is_to_be_logged(&self) -> Option<u64> {
+    /// Whether to log that it does not join.
+    pub(crate) fn is_to_be_logged(&self) -> bool {
         let now = self.gate.0.began.elapsed();
         self.gate.lock().failed.take(now)
     }
@@ -198,7 +215,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(9);
 
     fn state(limits: &Limits) -> State {
-        let gate = Gate::new(Arc::new(limits.clone()));
+        let gate = Gate::new(Arc::new(limits.clone()), Counted::default());
         Arc::into_inner(gate.0).unwrap().state.into_inner().unwrap()
     }
 
@@ -302,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_joined_makes_room() {
-        let gate = Gate::new(Arc::new(limits()));
+        let gate = Gate::new(Arc::new(limits()), Counted::default());
         gate.lock().judge(address(1), true, &gate.0.limits, NOW);
         drop(Unfinished { gate: gate.clone(), address: address(1) });
         let state = gate.lock();

@@ -38,6 +38,7 @@ use crate::{
     judge::Judge,
     limits::Limits,
     rates::Rates,
+    refusals::Counted,
     router::Router,
 };
 
@@ -79,11 +80,11 @@ impl State {
 
 impl Hub {
     /// One with nobody in it.
-    pub(crate) fn new(access: Access, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(access: Access, limits: Arc<Limits>, counted: Counted) -> Self {
         let state = State {
             directory: Directory::new(limits.nodes, limits.callbacks_per_node),
             router: Router::new(limits.calls_per_node),
-            judge: Judge::new(access.clone()),
+            judge: Judge::new(access.clone(), counted),
             streams: 0,
             draining: false,
         };
@@ -127,7 +128,7 @@ impl Hub {
     pub(crate) fn leave(&self, node: NodeId, reason: &str) {
         let mut state = self.lock();
         let State { directory, router, judge, draining, .. } = &mut *state;
-        judge.forget(directory, node);
+        judge.forget(node);
         directory.leave(node);
         self.nodes.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
         router.lose(node, &Reach { hub: self, directory, judge: RefCell::new(judge), draining: *draining });
@@ -143,10 +144,10 @@ impl Hub {
         let name = state.directory.name(node).unwrap_or_default().to_owned();
         let (offers, callbacks) = self.allowed(&name, offers);
         if !callbacks.is_empty() {
-            let refused = Refused::NotAllowed { name, callbacks: callbacks.clone() };
-            tracing::warn!(node, reason = %refused, "refused callbacks");
+            let reason = Refused::NotAllowed { name: name.clone(), callbacks: callbacks.clone() }.to_string();
+            state.judge.log_offers(&name, &reason);
             if let Some(link) = self.link(node) {
-                link.tell(&(&ToNode::OffersRefused { callbacks, reason: refused.to_string() }).into());
+                link.tell(&(&ToNode::OffersRefused { callbacks, reason }).into());
             }
         }
         let offers = state.directory.offer(node, offers)?;
@@ -278,6 +279,11 @@ impl Hub {
                 );
             }
         }
+    }
+
+    /// Logs how many refusals were not logged. To be called at the end of a period.
+    pub(crate) fn log_rest(&self) {
+        self.lock().judge.log_rest();
     }
 
     /// What a node may offer, and the names of what it may not.

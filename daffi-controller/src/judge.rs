@@ -9,7 +9,7 @@ use crate::{
     access::{Access, Verdicts},
     directory::Directory,
     hub::Producer,
-    refusals::Refusals,
+    refusals::{Counted, Refusals},
 };
 
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(access: Access) -> Self {
-        Self { verdicts: Verdicts::new(access.clone()), refusals: Refusals::default(), access }
+    pub(crate) fn new(access: Access, counted: Counted) -> Self {
+        Self { verdicts: Verdicts::new(access.clone()), refusals: Refusals::new(counted), access }
     }
 
     /// Why a node may not do this with a callback of another, if it may not. The other one must be allowed to offer it, too: it may
@@ -43,7 +43,7 @@ impl Judge {
             return None;
         };
         let (name, callback) = names(caller).unwrap_or_default();
-        self.refusals.log(caller, name, missing, callback, directory.name(node).unwrap_or_default());
+        self.refusals.log(name, missing, callback, directory.name(node).unwrap_or_default());
         Some(Failure::NotAllowed { caller: name.to_owned(), callback: callback.to_owned(), right: missing })
     }
 
@@ -65,13 +65,22 @@ impl Judge {
         } else {
             return None;
         };
-        self.refusals.log(producer.node, &producer.name, right, callback, receiver);
+        self.refusals.log(&producer.name, right, callback, receiver);
         Some(Failure::NotAllowed { caller: producer.name.clone(), callback: callback.to_owned(), right })
     }
 
+    /// Logs that a node may not offer what it wanted to.
+    pub(crate) fn log_offers(&mut self, node: &str, reason: &str) {
+        self.refusals.log_offers(node, reason);
+    }
+
+    /// Logs how many refusals were not logged; see [`Refusals::log_rest`].
+    pub(crate) fn log_rest(&mut self) {
+        self.refusals.log_rest();
+    }
+
     /// Forgets a node that leaves.
-    pub(crate) fn forget(&mut self, directory: &Directory, node: NodeId) {
+    pub(crate) fn forget(&mut self, node: NodeId) {
         self.verdicts.forget(node);
-        self.refusals.forget(node, directory.name(node).unwrap_or_default());
     }
 }

@@ -18,6 +18,7 @@ mod rates;
 mod refusals;
 mod router;
 mod rules;
+mod serve;
 mod session;
 mod settings;
 
@@ -43,7 +44,7 @@ pub use self::{
     config_file::{CertificateFiles, ConfigFile, ConfigFileError},
     limits::{InvalidLimits, Limits},
     rules::{Globs, InvalidGlob, Rule, Rules},
-    session::serve,
+    serve::serve,
 };
 
 pub use daffi_core::transport::DEFAULT_PORT;

@@ -1,86 +1,100 @@
 //! What was refused, for the log: each refusal says who and what. A node that asks again and again for what it may not have would fill the
-//! log, so of one node so many are logged in a second, and the rest counted. Of all that are not let in, together, there is a [`Ration`].
+//! log, so of one node so many are logged in a [`PERIOD`], and the others counted; the count is logged when it is over. Of all that are not
+//! let in, together, there is a [`Ration`].
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
-use daffi_core::wire::{NodeId, bucket::Bucket, failure::Right};
-use tokio::time::Instant;
+use daffi_core::wire::{bucket::Bucket, failure::Right};
+use tokio::sync::Notify;
 
-/// How many refusals of one node are logged in a second: more than a person reads, less than hurts.
-const LOGGED: u32 = 20;
+/// How long is counted, until it is logged how many were not logged.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
-const SECOND: Duration = Duration::from_secs(1);
+/// How many refusals of one node are logged in a period: more than a person reads, less than hurts.
+const LOGGED: u64 = 20;
 
-/// How much was logged of whom.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    nodes: HashMap<NodeId, Window>,
-}
+/// Tells that something was counted: a period begins. Without anything there is none, and nobody wakes up.
+pub(crate) type Counted = Arc<Notify>;
 
+/// How much was refused to whom in this period. Nothing of it outlives that.
 #[derive(Debug)]
-struct Window {
-    began: Instant,
-    logged: u32,
-    passed_over: u64,
+pub(crate) struct Refusals {
+    counted: Counted,
+    /// By name: a node that comes again under another number is no other.
+    nodes: BTreeMap<String, u64>,
 }
 
 impl Refusals {
+    pub(crate) const fn new(counted: Counted) -> Self {
+        Self { counted, nodes: BTreeMap::new() }
+    }
+
     /// Logs that a node was refused something of another.
-    pub(crate) fn log(&mut self, id: NodeId, caller: &str, right: Right, callback: &str, node: &str) {
-        if let Some(passed_over) = self.count(id, Instant::now()) {
+    pub(crate) fn log(&mut self, caller: &str, right: Right, callback: &str, node: &str) {
+        if self.is_to_be_logged(caller) {
             let missing = if right == Right::Offer { node } else { caller };
-            tracing::warn!(
-                caller,
-                node,
-                callback,
-                passed_over,
-                "refused: no rule allows {missing:?} to {right} {callback:?}"
-            );
+            tracing::warn!(caller, node, callback, "refused: no rule allows {missing:?} to {right} {callback:?}");
         }
     }
 
-    /// Forgets a node that has left.
-    pub(crate) fn forget(&mut self, id: NodeId, name: &str) {
-        if let Some(Window { passed_over: passed_over @ 1.., .. }) = self.nodes.remove(&id) {
-            tracing::warn!(caller = name, passed_over, "refused more than was logged, before it left");
+    /// Logs that a node may not offer what it wanted to.
+    pub(crate) fn log_offers(&mut self, node: &str, reason: &str) {
+        if self.is_to_be_logged(node) {
+            tracing::warn!(node, "refused callbacks: {reason}");
         }
     }
 
-    /// Whether to log one more, and then how many were not logged since the last.
-    fn count(&mut self, id: NodeId, now: Instant) -> Option<u64> {
-        let window = self.nodes.entry(id).or_insert(Window { began: now, logged: 0, passed_over: 0 });
-        if now - window.began >= SECOND {
-            window.began = now;
-            window.logged = 0;
+    /// Logs how many were not logged in this period, which ends.
+    pub(crate) fn log_rest(&mut self) {
+        for (node, passed_over) in self.rest() {
+            tracing::warn!(node, passed_over, "refused more than was logged");
         }
-        if window.logged == LOGGED {
-            window.passed_over += 1;
-            return None;
-        }
-        window.logged += 1;
-        Some(std::mem::take(&mut window.passed_over))
+    }
+
+    fn is_to_be_logged(&mut self, node: &str) -> bool {
+        let refused = match self.nodes.get_mut(node) {
+            Some(refused) => refused,
+            None => {
+                self.counted.notify_one();
+                self.nodes.entry(node.to_owned()).or_default()
+            }
+        };
+        *refused += 1;
+        *refused <= LOGGED
+    }
+
+    fn rest(&mut self) -> impl Iterator<Item = (String, u64)> + use<> {
+        let refused = mem::take(&mut self.nodes).into_iter();
+        refused.filter(|(_, refused)| *refused > LOGGED).map(|(node, refused)| (node, refused - LOGGED))
     }
 }
 
 /// Lets one line a second into the log, and a few at once after a quiet time; the others it counts.
 #[derive(Debug)]
 pub(crate) struct Ration {
+    counted: Counted,
     bucket: Bucket,
     passed_over: u64,
 }
 
 impl Ration {
-    pub(crate) fn new(at_once: u64) -> Self {
-        Self { bucket: Bucket::new(1, at_once, Duration::ZERO), passed_over: 0 }
+    pub(crate) fn new(at_once: u64, counted: Counted) -> Self {
+        Self { counted, bucket: Bucket::new(1, at_once, Duration::ZERO), passed_over: 0 }
     }
 
-    /// Whether to log one more, and then how many were not logged since the last.
-    pub(crate) fn take(&mut self, now: Duration) -> Option<u64> {
-        if self.bucket.take(now) {
-            return Some(std::mem::take(&mut self.passed_over));
+    /// Whether to log one more.
+    pub(crate) fn take(&mut self, now: Duration) -> bool {
+        let is_there = self.bucket.take(now);
+        if !is_there {
+            self.counted.notify_one();
+            self.passed_over += 1;
         }
-        self.passed_over += 1;
-        None
+        is_there
+    }
+
+    /// How many were not logged since this was last asked, if any.
+    pub(crate) fn rest(&mut self) -> Option<u64> {
+        Some(mem::take(&mut self.passed_over)).filter(|passed_over| *passed_over > 0)
     }
 }
 
@@ -89,21 +103,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_counted_and_its_count_logged_with_the_next() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        assert!((0..LOGGED).all(|_| refusals.count(1, now) == Some(0)));
-        assert_eq!((refusals.count(1, now), refusals.count(1, now)), (None, None));
-        assert_eq!(refusals.count(2, now), Some(0), "another node's are its own");
-        assert_eq!(refusals.count(1, now + SECOND), Some(2));
-        assert_eq!(refusals.count(1, now + SECOND), Some(0));
+    fn a_flood_is_counted_and_nothing_is_kept_of_it_once_that_is_told() {
+        let mut refusals = Refusals::new(Counted::default());
+        assert!((0..LOGGED).all(|_| refusals.is_to_be_logged("a")));
+        assert!(!refusals.is_to_be_logged("a") && !refusals.is_to_be_logged("a"));
+        assert!(refusals.is_to_be_logged("b"), "another node's are its own");
+        assert_eq!(refusals.rest().collect::<Vec<_>>(), [("a".to_owned(), 2)]);
+        assert!(refusals.nodes.is_empty());
+        assert!(refusals.is_to_be_logged("a"));
     }
 
     #[test]
     fn a_ration_is_a_few_lines_and_then_one_a_second() {
-        let mut ration = Ration::new(3);
-        let mut take = |now| (0..10).filter_map(|_| ration.take(now)).collect::<Vec<_>>();
-        assert_eq!(take(SECOND), [0, 0, 0]);
-        assert_eq!(take(SECOND * 2), [7]);
-        assert_eq!(take(SECOND * 9), [9, 0, 0]);
+        let mut ration = Ration::new(3, Counted::default());
+        let mut take = |now| ((0..10).filter(|_| ration.take(now)).count(), ration.rest());
+        assert_eq!(take(PERIOD), (3, Some(7)));
+        assert_eq!(take(PERIOD * 2), (1, Some(9)));
+        assert_eq!(take(PERIOD * 9), (3, Some(7)));
+        assert_eq!(ration.rest(), None);
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration, vec::Drain};
 use bytes::Bytes;
 use daffi_core::{
     link::{FrameSender, Intake, LinkError, Reader, Throttle, receive_frames},
-    transport::{CloseCode, Connection, ConnectionLost, Incoming, Listener, Priority, SendStream},
+    transport::{CloseCode, Connection, ConnectionLost, Incoming, Priority, SendStream},
     wire::{
         Malformed, NodeId, StreamKind,
         control::ToController,
@@ -14,19 +14,14 @@ use daffi_core::{
         preamble,
     },
 };
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     access::Access,
     directory::{Refused, beginning, some_of},
     fanout,
-    gate::{Gate, Unfinished},
+    gate::Unfinished,
     hub::{Hub, Messages, NodeLink, Producer},
-    limits::Limits,
 };
 
 /// How long the holder of a name has to show that it is alive, when another node asks for the name. A node that was killed
@@ -37,56 +32,7 @@ const PROBE: Duration = Duration::from_millis(500);
 const TOGETHER: u32 = 64;
 
 /// How long a closed connection lingers, so that the peer learns why.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Runs a controller on this listener, with this token or access and within these limits, until `stop` holds a grace: from then on it
-/// refuses nodes and new work, waits at most that long for what runs, and closes every connection.
-pub async fn serve(
-    mut listener: Listener,
-    access: impl Into<Access>,
-    limits: Limits,
-    mut stop: watch::Receiver<Option<Duration>>,
-) {
-    let (access, limits) = (access.into(), Arc::new(limits));
-    let gate = Gate::new(limits.clone());
-    let hub = Arc::new(Hub::new(access.clone(), limits));
-    let mut changes = access.changes();
-    let mut sessions = JoinSet::new();
-    let grace = loop {
-        tokio::select! {
-            incoming = listener.accept() => match incoming {
-                Some(incoming) => {
-                    if let Some((incoming, unfinished)) = gate.pass(incoming) {
-                        sessions.spawn(admit(incoming, unfinished, hub.clone(), access.clone()));
-                    }
-                }
-                None => break Duration::ZERO,
-            },
-            Some(_) = sessions.join_next() => {}
-            Ok(()) = changes.changed() => hub.log_forbidden_offers(),
-            stop = stop.wait_for(Option::is_some) => break stop.ok().and_then(|grace| *grace).unwrap_or_default(),
-        }
-    };
-    hub.drain();
-    // Whoever comes now is told that it is too late.
-    let turn_away = async {
-        while let Some(incoming) = listener.accept().await {
-            if let Some((incoming, unfinished)) = gate.pass(incoming) {
-                sessions.spawn(admit(incoming, unfinished, hub.clone(), access.clone()));
-            }
-        }
-    };
-    let finished = tokio::select! {
-        idle = timeout(grace, hub.idle()) => idle.is_ok(),
-        // Without a listener nobody comes, and nothing can be finished any more.
-        () = turn_away => false,
-    };
-    tracing::info!(finished, "controller stops");
-    hub.close_all(FAREWELL).await;
-    listener.close().await;
-    // Sessions end with their connections.
-    let _ = timeout(FAREWELL, async { while sessions.join_next().await.is_some() {} }).await;
-}
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a peer was not let in.
 #[derive(Debug, thiserror::Error)]
@@ -129,15 +75,16 @@ impl Rejected {
     }
 }
 
-async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, access: Access) {
+/// Lets a peer in, or says why not, and serves the node until it is gone.
+pub(crate) async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, access: Access) {
     let (began, patience) = (Instant::now(), hub.limits.handshake_time);
     let peer = incoming.peer();
     let established = timeout(patience, incoming.establish()).await;
     let connection = match established.unwrap_or(Err(ConnectionLost::TimedOut)) {
         Ok(connection) => connection,
         Err(lost) => {
-            if let Some(passed_over) = unfinished.is_to_be_logged() {
-                tracing::warn!(%peer, %lost, passed_over, "a connection was not established");
+            if unfinished.is_to_be_logged() {
+                tracing::warn!(%peer, %lost, "a connection was not established");
             }
             return;
         }
@@ -148,8 +95,8 @@ async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, access
     let session = match joined {
         Ok(session) => session,
         Err(rejected) => {
-            if let Some(passed_over) = unfinished.is_to_be_logged() {
-                tracing::warn!(%peer, reason = %rejected, passed_over, "refused a node");
+            if unfinished.is_to_be_logged() {
+                tracing::warn!(%peer, reason = %rejected, "refused a node");
             }
             connection.close(rejected.code(), &rejected.to_string());
             return;

@@ -7,6 +7,7 @@ use daffi_core::{
     transport::{CloseCode, ConnectionLost},
     wire::{
         control::{ToController, ToNode},
+        limits::MAX_NAME,
         offer::Offer,
     },
 };
@@ -55,6 +56,18 @@ async fn who_does_not_read_who_is_there_is_sent_away_alone() {
     assert!(reason.contains("too slowly"), "{reason}");
     assert_eq!(echo(7).on(&caller).await, Ok(7));
     drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_a_node_says_when_it_leaves_the_others_hear_a_short_line() {
+    let network = Network::start(Limits::default());
+    let mut watcher = Peer::join(&network, "watcher", []).await;
+    let peer = Peer::join(&network, "hostile", []).await;
+    assert!(matches!(watcher.hear().await, ToNode::Joined { .. }));
+    peer.connection.close(CloseCode::Limit, &"bye\n".repeat(10_000));
+    let told = timeout(QUIET, watcher.hear()).await.unwrap();
+    let ToNode::Left { reason, .. } = told else { panic!("told {told:?}") };
+    assert!(reason.ends_with(&"bye?".repeat(MAX_NAME / 4)) && reason.len() < 2 * MAX_NAME, "{reason}");
 }
 
 #[tokio::test(start_paused = true)]

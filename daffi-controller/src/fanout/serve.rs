@@ -71,7 +71,7 @@ pub(super) async fn serve(fanout: Arc<Fanout>, hub: Arc<Hub>, place: Place, mut 
             if is_gone || seat.offer.stream.is_none() {
                 return fanout.fail(place.number, Failure::NodeLost);
             }
-            tracing::info!(node = seat.node, callback = seat.callback, %lost, "a stream waits for a receiver");
+            tracing::debug!(node = seat.node, callback = seat.callback, %lost, "a stream waits for a receiver");
             fanout.away(place.number);
             broken = Some(link);
         }

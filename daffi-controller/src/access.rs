@@ -11,7 +11,7 @@ use std::{
 
 use daffi_core::{
     transport::{JoinToken, Tokens},
-    wire::{CallbackId, NodeId, failure::Right},
+    wire::{CallbackId, NodeId, failure::Right, limits::MAX_CALLBACKS},
 };
 use tokio::sync::watch;
 
@@ -73,12 +73,18 @@ impl Access {
     }
 }
 
-/// What the rules say of each node and callback, once they were asked. A name is matched with globs once and not with each call.
+/// How many verdicts are kept of a node, before they are found anew: as many callbacks as one node offers at most, so that who calls
+/// callbacks that come and go does not fill the memory.
+const KEPT: usize = MAX_CALLBACKS;
+
+/// What the rules say of each node and callback, once they were asked: so names are not matched with globs for each call.
 #[derive(Debug)]
 pub(crate) struct Verdicts {
     access: Access,
     rules: Arc<Rules>,
     changes: u64,
+    /// How many numbers of callbacks were forgotten until then: what was said of one is not to hold for whoever has it next.
+    forgotten: u64,
     known: HashMap<NodeId, HashMap<(CallbackId, Right), bool>>,
 }
 
@@ -87,7 +93,19 @@ impl Verdicts {
         // In this order: rules that change between the two are looked up again.
         let changes = access.0.changes.load(Ordering::Acquire);
         let rules = access.rules();
-        Self { access, rules, changes, known: HashMap::new() }
+        Self { access, rules, changes, forgotten: 0, known: HashMap::new() }
+    }
+
+    /// The same for the rules as they are now, when so many numbers of callbacks have been forgotten.
+    pub(crate) fn for_now(&mut self, forgotten: u64) -> &mut Self {
+        if self.access.0.changes.load(Ordering::Acquire) != self.changes {
+            *self = Self::new(self.access.clone());
+        }
+        if self.forgotten != forgotten {
+            self.known.clear();
+            self.forgotten = forgotten;
+        }
+        self
     }
 
     /// Whether a node may do this with a callback; `names` tells both names if they have to be looked at.
@@ -98,9 +116,6 @@ impl Verdicts {
         callback: CallbackId,
         names: impl FnOnce() -> Option<(&'a str, &'a str)>,
     ) -> bool {
-        if self.access.0.changes.load(Ordering::Acquire) != self.changes {
-            *self = Self::new(self.access.clone());
-        }
         if self.rules.is_empty() {
             return true;
         }
@@ -111,7 +126,11 @@ impl Verdicts {
         // Of whoever has left nothing is kept.
         let Some((name, callback_name)) = names() else { return false };
         let verdict = self.rules.allow(name, right, callback_name);
-        self.known.entry(node).or_default().insert((callback, right), verdict);
+        let known = self.known.entry(node).or_default();
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert((callback, right), verdict);
         verdict
     }
 
@@ -144,10 +163,27 @@ mod tests {
         assert!(verdicts.allow(1, Right::Call, 0, || panic!("it is known")));
         assert!(!verdicts.allow(1, Right::Offer, 0, || Some(("a", "x"))));
         access.replace(token().into(), rules("b"));
-        assert!(!verdicts.allow(1, Right::Call, 0, || Some(("a", "x"))));
+        assert!(!verdicts.for_now(0).allow(1, Right::Call, 0, || Some(("a", "x"))));
         assert!(!verdicts.allow(2, Right::Call, 0, || None));
         verdicts.forget(1);
         assert!(verdicts.known.is_empty());
+    }
+
+    #[test]
+    fn callbacks_that_come_and_go_leave_no_verdicts_behind() {
+        let mut verdicts = Verdicts::new(Access::new(token().into(), rules("a")));
+        for callback in 0..100_000 {
+            assert!(verdicts.allow(1, Right::Call, callback, || Some(("a", "job"))));
+        }
+        assert!(verdicts.known[&1].len() <= KEPT);
+    }
+
+    #[test]
+    fn a_number_that_was_forgotten_is_judged_anew() {
+        let open = [Rule::of_nodes(Globs::new(["a"]).unwrap()).call(Globs::new(["open"]).unwrap())];
+        let mut verdicts = Verdicts::new(Access::new(token().into(), open.into_iter().collect()));
+        assert!(verdicts.for_now(0).allow(1, Right::Call, 7, || Some(("a", "open"))));
+        assert!(!verdicts.for_now(1).allow(1, Right::Call, 7, || Some(("a", "shut"))));
     }
 
     #[test]

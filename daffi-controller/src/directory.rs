@@ -25,6 +25,8 @@ pub(crate) struct Directory {
     numbers: HashMap<CallbackId, String>,
     /// Names that the last node that offered them left, in the order in which it did.
     unused: VecDeque<String>,
+    /// How many numbers of callbacks stand for nothing any more.
+    forgotten: u64,
     last_node: NodeId,
     last_callback: CallbackId,
     /// How many bytes of a welcome all members take.
@@ -64,6 +66,7 @@ impl Directory {
             callbacks: HashMap::new(),
             numbers: HashMap::new(),
             unused: VecDeque::new(),
+            forgotten: 0,
             last_node: 0,
             last_callback: 0,
             bytes: 0,
@@ -143,6 +146,11 @@ impl Directory {
         self.callbacks.get(callback).map(|numbered| numbered.id)
     }
 
+    /// How many numbers of callbacks have been forgotten so far: each may stand for another name one day.
+    pub(crate) const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
     /// The name of a node.
     pub(crate) fn name(&self, node: NodeId) -> Option<&str> {
         self.entries.get(&node).map(|entry| &*entry.member.name)
@@ -213,6 +221,7 @@ impl Directory {
                 && let Some(numbered) = self.callbacks.remove(&name)
             {
                 self.numbers.remove(&numbered.id);
+                self.forgotten += 1;
             }
         }
     }
@@ -325,12 +334,14 @@ mod tests {
         };
         let add = pass(&mut directory, "add");
         assert_eq!(pass(&mut directory, "add"), add);
+        assert_eq!(directory.forgotten(), 0);
         let stays = directory.join("b".into(), vec![offer("stays")]).unwrap();
         for number in 0..2 * UNUSED {
             pass(&mut directory, &format!("other{number}"));
         }
         let kept = (directory.callbacks.len(), directory.numbers.len(), directory.unused.len());
         assert_eq!(kept, (UNUSED + 1, UNUSED + 1, UNUSED));
+        assert_eq!(directory.forgotten(), UNUSED as u64 + 1, "of all that had numbers");
         assert_ne!(pass(&mut directory, "add"), add, "a frame of before finds nothing else");
         let again = directory.join("c".into(), vec![offer("stays")]).unwrap();
         assert_eq!(again.offers[0].id, stays.offers[0].id);

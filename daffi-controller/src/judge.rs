@@ -35,9 +35,10 @@ impl Judge {
         callback: CallbackId,
     ) -> Option<Failure> {
         let names = |of| Some((directory.name(of)?, directory.callback(node, callback)?));
-        let missing = if !self.verdicts.allow(caller, right, callback, || names(caller)) {
+        let verdicts = self.verdicts.for_now(directory.forgotten());
+        let missing = if !verdicts.allow(caller, right, callback, || names(caller)) {
             right
-        } else if !self.verdicts.allow(node, Right::Offer, callback, || names(node)) {
+        } else if !verdicts.allow(node, Right::Offer, callback, || names(node)) {
             Right::Offer
         } else {
             return None;

@@ -11,6 +11,7 @@ mod config_file;
 mod directory;
 mod fanout;
 mod gate;
+mod glob;
 mod hub;
 mod judge;
 mod limits;

@@ -2,14 +2,16 @@
 //!
 //! A rule allows; none forbids. Without any rule everything is allowed, and once there is one, only what some rule allows.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
-use daffi_core::wire::{failure::Right, limits::MAX_NAME};
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use daffi_core::wire::{failure::Right, limits::MAX_NAME, name};
+use regex::RegexSet;
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
+
+use crate::glob::expression;
 
 /// How long a glob may be: it may list names in braces.
 const MAX_GLOB: usize = 16 * MAX_NAME;
@@ -36,12 +38,14 @@ pub struct Rule {
     stream: Globs,
 }
 
-/// Names, of which some may be globs: `*` stands for any characters, `?` for one, `[ab]` for one of these, `{a,b}` for one of those.
-/// Letter case counts.
+/// Names, of which some may be globs: `*` stands for any characters, also none, `?` for one, `[ab]` or `[a-z]` for one of these, `[!ab]` for
+/// one other than these, `{a,b}` for one of those. Letter case counts.
 #[derive(Clone, Default)]
 pub struct Globs {
     texts: Vec<String>,
-    set: GlobSet,
+    /// Those that are a name as they are, which may be many.
+    names: HashSet<String>,
+    globs: RegexSet,
 }
 
 /// Something is no glob, or matches no name.
@@ -69,7 +73,7 @@ impl Rules {
 
     /// Whether a node may do this with a callback.
     pub fn allow(&self, node: &str, right: Right, callback: &str) -> bool {
-        self.is_empty() || self.0.iter().any(|rule| rule.nodes.contain(node) && rule.of(right).contain(callback))
+        self.is_empty() || self.0.iter().any(|rule| rule.nodes.contain(node) && rule.allows(right, callback))
     }
 }
 
@@ -106,13 +110,13 @@ impl Rule {
         self
     }
 
-    fn of(&self, right: Right) -> &Globs {
+    fn allows(&self, right: Right, callback: &str) -> bool {
         match right {
-            Right::Call => &self.call,
-            Right::Offer => &self.offer,
-            Right::Stream => &self.stream,
+            Right::Call => self.call.contain(callback),
+            Right::Offer => self.offer.contain(callback),
+            Right::Stream => self.stream.contain(callback),
             // What this version does not know, no rule of it allows.
-            _ => const { &Globs { texts: Vec::new(), set: GlobSet::empty() } },
+            _ => false,
         }
     }
 }
@@ -124,21 +128,26 @@ impl Globs {
     ///
     /// [`InvalidGlob`], also for one that can match no name, which is a mistake: nobody would be told.
     pub fn new<T: Into<String>>(globs: impl IntoIterator<Item = T>) -> Result<Self, InvalidGlob> {
-        let (mut texts, mut set) = (Vec::new(), GlobSetBuilder::new());
+        let (mut texts, mut names, mut expressions) = (Vec::new(), HashSet::new(), Vec::new());
         for glob in globs {
             let glob = glob.into();
             let invalid = |reason: String| InvalidGlob { glob: glob.clone(), reason };
             check(&glob).map_err(invalid)?;
-            set.add(Glob::new(&glob).map_err(|error| invalid(error.kind().to_string()))?);
+            if name::check(&glob).is_ok() {
+                names.insert(glob.clone());
+            } else {
+                expressions.push(expression(&glob).map_err(invalid)?);
+            }
             texts.push(glob);
         }
-        let set =
-            set.build().map_err(|error| InvalidGlob { glob: texts.join(", "), reason: error.kind().to_string() })?;
-        Ok(Self { texts, set })
+        // What is left to be wrong is that they are too many or too long.
+        let globs = RegexSet::new(expressions)
+            .map_err(|error| InvalidGlob { glob: texts.join(", "), reason: error.to_string() })?;
+        Ok(Self { texts, names, globs })
     }
 
     fn contain(&self, name: &str) -> bool {
-        self.set.is_match(name)
+        self.names.contains(name) || self.globs.is_match(name)
     }
 }
 
@@ -223,6 +232,13 @@ mod tests {
             ("a.b", "a.b", "axb"),
             ("Big", "Big", "big"),
             ("*", "ü.x-1", ""),
+            // Letters of any script are one letter each, and what may be left out may be left out.
+            ("gr?n", "grün", "grüün"),
+            ("gr[üu]n", "grün", "grn"),
+            ("gr[!a]n", "grün", "gran"),
+            ("[α-ω]1", "λ1", "λλ1"),
+            ("worker{,-2}", "worker", "worker-"),
+            ("{a,{b,c}?}", "cx", "ax"),
         ] {
             assert!(globs(&[glob]).contain(yes), "{glob} {yes}");
             assert!(no.is_empty() || !globs(&[glob]).contain(no), "{glob} {no}");

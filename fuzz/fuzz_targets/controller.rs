@@ -1,17 +1,22 @@
 #![no_main]
 //! The controller as a whole: two nodes that behave, and peers that say whatever the input makes them say, on a network in memory
-//! with a paused clock. Whatever happens:
+//! with a paused clock, under the limits of the input and under its rules, which change on the way. Whatever happens:
 //!
-//! - nothing panics, and every call and stream between the two ends, with its own result;
+//! - nothing panics, and every call and stream between the two ends, with its own result, or with the refusal that a rule or limit is
+//!   the reason for;
 //! - when all have left nobody is in the directory, and neither a call nor a stream is under way;
 //! - memory is bounded while it runs, and given back after it.
 
 #[path = "controller/nodes.rs"]
 mod nodes;
+#[path = "controller/outcomes.rs"]
+mod outcomes;
 #[path = "controller/peer.rs"]
 mod peer;
 #[path = "controller/script.rs"]
 mod script;
+#[path = "controller/terms.rs"]
+mod terms;
 
 use std::{
     sync::{
@@ -21,16 +26,21 @@ use std::{
     time::Duration,
 };
 
-use daffi_controller::Limits;
 use daffi_core::transport::{JoinToken, Listener, memory};
 use daffi_fuzz::{memory_in_use, within};
 use libfuzzer_sys::fuzz_target;
 use tokio::{
+    runtime::{Builder, RngSeed},
     sync::watch,
     time::{Instant, timeout},
 };
 
-use self::{nodes::Pair, peer::Peers, script::Step};
+use self::{
+    nodes::Pair,
+    peer::Peers,
+    script::{Input, Step},
+    terms::Law,
+};
 
 /// Where the controller listens.
 const CONTROLLER: &str = "controller";
@@ -50,23 +60,30 @@ const QUICK: Duration = Duration::from_secs(5);
 static TOKEN: LazyLock<JoinToken> = LazyLock::new(|| JoinToken::generate([0; 32]));
 static LEFT: AtomicIsize = AtomicIsize::new(0);
 
-fuzz_target!(|steps: Vec<Step>| {
+fuzz_target!(|input: Input| {
     let before = memory_in_use() as isize;
     within(MEMORY, 1, || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("there is memory for a runtime").block_on(run(steps));
+        let mut runtime = Builder::new_current_thread();
+        // Which of two things it takes first that are ready at the same moment: so an input does the same each time.
+        runtime.rng_seed(RngSeed::from_bytes(&[0]));
+        let runtime = runtime.enable_time().start_paused(true).build();
+        runtime.expect("there is memory for a runtime").block_on(run(input));
     });
     let left = LEFT.fetch_add(memory_in_use() as isize - before, Ordering::Relaxed);
     assert!(left < LEFT_BEHIND, "the runs so far have left {left} bytes behind");
 });
 
-async fn run(steps: Vec<Step>) {
+async fn run(Input { limits, rules, steps }: Input) {
     let network = memory::Network::new();
     let (stop, stopped) = watch::channel(None);
     let listener = Listener::Memory(network.listen(CONTROLLER));
-    let controller = tokio::spawn(daffi_controller::serve(listener, TOKEN.clone(), Limits::default(), stopped));
+    let limits = limits.into_limits();
+    let law = Law::new(&limits);
+    let controller = tokio::spawn(daffi_controller::serve(listener, law.access(), limits, stopped));
 
-    let mut pair = Pair::join(&network).await;
+    let mut pair = Pair::join(&network, law.clone()).await;
+    // The two offer what they like: these rules are a reload after they have joined.
+    law.replace(rules);
     let mut peers = Peers::new(&network);
     let mut last = None;
     for step in steps.into_iter().take(64) {
@@ -82,6 +99,7 @@ async fn run(steps: Vec<Step>) {
                 }
             }
             Step::Pass { millis } => tokio::time::sleep(Duration::from_millis(u64::from(millis))).await,
+            Step::Rules(rules) => law.replace(rules),
         }
     }
     timeout(PATIENCE, pair.finish()).await.expect("all that was begun comes to an end");

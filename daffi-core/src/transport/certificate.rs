@@ -141,22 +141,29 @@ impl PeerCertificate {
 
     /// Whether it is the certificate of the node of this name.
     pub fn names(&self, node: &str) -> bool {
-        let uri = node_uri(node);
-        self.certificate().is_some_and(|certificate| {
-            certificate.valid_dns_names().any(|name| name == node)
-                || certificate.valid_uri_names().any(|name| name == uri)
-        })
+        certificate_names(&self.0, node)
     }
 
     /// The names in it, for people.
     pub fn all_names(&self) -> Vec<String> {
-        let Some(certificate) = self.certificate() else { return Vec::new() };
-        certificate.valid_dns_names().chain(certificate.valid_uri_names()).map(str::to_owned).collect()
+        names_in_certificate(&self.0)
     }
+}
 
-    fn certificate(&self) -> Option<webpki::EndEntityCert<'_>> {
-        webpki::EndEntityCert::try_from(&self.0).ok()
-    }
+/// Whether a certificate, in DER, names this node. Whether anybody vouches for it is another question. What is no certificate names
+/// nobody.
+pub fn certificate_names(der: &[u8], node: &str) -> bool {
+    let (der, uri) = (CertificateDer::from(der), node_uri(node));
+    webpki::EndEntityCert::try_from(&der).is_ok_and(|certificate| {
+        certificate.valid_dns_names().any(|name| name == node) || certificate.valid_uri_names().any(|name| name == uri)
+    })
+}
+
+/// The names in a certificate, in DER, of nodes and others; of what is none there are none.
+pub fn names_in_certificate(der: &[u8]) -> Vec<String> {
+    let der = CertificateDer::from(der);
+    let Ok(certificate) = webpki::EndEntityCert::try_from(&der) else { return Vec::new() };
+    certificate.valid_dns_names().chain(certificate.valid_uri_names()).map(str::to_owned).collect()
 }
 
 impl fmt::Debug for PeerCertificate {
@@ -205,7 +212,7 @@ pub enum CertificateFault {
 
 impl CertificateFault {
     /// Reads it off the code of a QUIC connection's end, if that is what it says: 256 and a TLS alert (RFC 9001, section 4.8).
-    pub(super) const fn from_wire(code: u64) -> Option<Self> {
+    pub const fn from_wire(code: u64) -> Option<Self> {
         match code.checked_sub(0x100) {
             Some(116) => Some(Self::Missing),
             Some(45) => Some(Self::Expired),

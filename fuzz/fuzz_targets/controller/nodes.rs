@@ -1,13 +1,14 @@
-//! The two nodes that behave, `a` and `b`: real ones. Nobody else can make their calls fail, or give them another result.
+//! The two nodes that behave, `a` and `b`: real ones. No other peer can make their calls fail, or give them another result. The rules
+//! can, and what the two do together may be more than a limit.
 
 use std::{num::NonZeroU8, time::Duration};
 
-use daffi::{Incoming, Node, OnSlow, callback, callbacks};
+use daffi::{CallError, Incoming, Node, OnSlow, Right, callback, callbacks};
 use daffi_core::transport::memory;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::task::JoinSet;
 
-use crate::{CONTROLLER, TOKEN, script::Work};
+use crate::{CONTROLLER, TOKEN, outcomes::Asked, script::Work, terms::Law};
 
 #[callback]
 async fn double(a: i64) -> i64 {
@@ -73,15 +74,19 @@ mod everywhere {
 /// How long a node may take in which nothing is wrong: a hostile receiver holds a stream up for 10 s.
 const SOON: Duration = Duration::from_secs(60);
 
+/// What a message has beside its payload, at most.
+const AROUND: u64 = 64;
+
 /// The nodes, and what they have begun.
 pub(crate) struct Pair {
     a: Node,
     b: Node,
+    law: Law,
     begun: JoinSet<()>,
 }
 
 impl Pair {
-    pub(crate) async fn join(network: &memory::Network) -> Self {
+    pub(crate) async fn join(network: &memory::Network, law: Law) -> Self {
         let node = async |name| {
             // One that loses its connection is not to hide it.
             let builder =
@@ -91,74 +96,110 @@ impl Pair {
         let (a, b) = (node("a").await, node("b").await);
         a.wait_process("b").await.expect("it is there");
         b.wait_process("a").await.expect("it is there");
-        Self { a, b, begun: JoinSet::new() }
+        Self { a, b, law, begun: JoinSet::new() }
     }
 
     /// Begins something, in a task that fails if the outcome is another than it would be without the others.
     pub(crate) fn begin(&mut self, work: Work) {
-        let (a, b) = (self.a.clone(), self.b.clone());
-        self.begun.spawn(async move {
-            match work {
-                Work::Call { to_b, a: number } => {
-                    let (from, to) = if to_b { (&a, "b") } else { (&b, "a") };
-                    let number = i64::from(number);
-                    assert_eq!(remote::double(number).to(to).on(from).timeout(SOON).await, Ok(2 * number));
-                }
-                Work::Broadcast { a: number } => {
-                    let number = i64::from(number);
-                    // Those others answer what they like, or nothing.
-                    let replies = everywhere::double(number).on(&a).timeout(SOON).await.expect("b is there");
-                    let reply = replies.iter().find(|reply| reply.node == "b").expect("b is there");
-                    assert_eq!(reply.result, Ok(2 * number));
-                }
-                Work::Dropped { millis } => {
-                    let call = remote::never().to("b").on(&a).timeout(SOON).into_future();
-                    let dropped = tokio::time::timeout(Duration::from_millis(u64::from(millis)), call).await;
-                    assert!(dropped.is_err(), "{dropped:?}");
-                }
-                Work::Large { kilobytes } => {
-                    let bytes = vec![7; usize::from(kilobytes) << 10];
-                    assert_eq!(remote::echo(bytes.clone()).to("b").on(&a).timeout(SOON).await, Ok(bytes));
-                }
-                Work::Stream { items } => {
-                    let items = u64::from(items % 3_000);
-                    let report = remote::take(stream::iter(0..items)).on(&a).await.expect("b is there");
-                    let b = report.receiver("b").expect("b is there");
-                    assert_eq!((report.sent, b.delivered, &b.result), (items, items, &Ok(())));
-                }
-                Work::Latest { items } => {
-                    let items = u64::from(items);
-                    let stream = remote::take(stream::iter(0..items)).on_slow(OnSlow::KeepLatest).on(&a);
-                    let report = stream.await.expect("b is there");
-                    let b = report.receiver("b").expect("b is there");
-                    assert_eq!((report.sent, b.delivered + b.dropped, &b.result), (items, items, &Ok(())));
-                }
-                Work::Sum { items } => {
-                    let items = u64::from(items % 3_000);
-                    let report = remote::sum(stream::iter(0..items)).on(&b).await.expect("a is there");
-                    let a = report.receiver("a").expect("a is there");
-                    let sum = (0..items).sum();
-                    assert_eq!((a.delivered, &a.result), (items, &Ok((items, Some(sum)))));
-                }
-                Work::Results { items } => {
-                    let items = NonZeroU8::new(items).map_or(1, |items| u64::from(items.get()));
-                    let results = remote::count(items).to("a").on(&b).timeout(SOON).await.expect("a is there");
-                    let results: Vec<_> = results.collect().await;
-                    assert!(results.into_iter().eq((0..items).map(Ok)));
-                }
-            }
-        });
+        self.begun.spawn(run(work, self.a.clone(), self.b.clone(), self.law.clone()));
     }
 
     /// Waits for all that was begun, and leaves.
     pub(crate) async fn finish(&mut self) {
-        // Whatever happened before: they are still there, and work.
+        self.ended().await;
+        // Whatever happened before: they are still there, and work, once they may.
+        self.law.replace(Vec::new());
+        // What was cancelled last counts until its callee knows.
+        tokio::time::sleep(SOON).await;
         self.begin(Work::Call { to_b: true, a: 7 });
         self.begin(Work::Sum { items: 10 });
+        self.ended().await;
+        self.a.stop(Duration::from_secs(1)).await;
+        self.b.stop(Duration::from_secs(1)).await;
+    }
+
+    async fn ended(&mut self) {
         while let Some(ended) = self.begun.join_next().await {
             ended.expect("each fails by itself");
         }
-        self.a.stop(Duration::from_secs(1)).await;
-        self.b.stop(Duration::from_secs(1)).await;
+    }
+}
+
+async fn run(work: Work, a: Node, b: Node, law: Law) {
+    let since = law.now();
+    let asked = |right, names| Asked { law: &law, since, right, names };
+    match work {
+        Work::Call { to_b, a: number } => {
+            let (node, names) = if to_b { (&a, ["a", "b", "double"]) } else { (&b, ["b", "a", "double"]) };
+            let number = i64::from(number);
+            let result = remote::double(number).to(names[1]).on(node).timeout(SOON).await;
+            if asked(Right::Call, names).is_done(&result) {
+                assert_eq!(result, Ok(2 * number));
+            }
+        }
+        Work::Broadcast { a: number } => {
+            let number = i64::from(number);
+            // Those others answer what they like, or nothing.
+            let replies = everywhere::double(number).on(&a).timeout(SOON).await.expect("b is there");
+            let reply = replies.iter().find(|reply| reply.node == "b").expect("b is there");
+            if asked(Right::Call, ["a", "b", "double"]).is_done(&reply.result) {
+                assert_eq!(reply.result, Ok(2 * number));
+            }
+        }
+        Work::Dropped { millis } => {
+            let call = remote::never().to("b").on(&a).timeout(SOON).into_future();
+            let dropped = tokio::time::timeout(Duration::from_millis(u64::from(millis)), call).await;
+            if let Ok(result) = dropped {
+                assert!(!asked(Right::Call, ["a", "b", "never"]).is_done(&result), "it returned");
+            }
+        }
+        Work::Large { kilobytes } => {
+            let bytes = vec![7; usize::from(kilobytes) << 10];
+            let result = remote::echo(bytes.clone()).to("b").on(&a).timeout(SOON).await;
+            let (length, most) = (bytes.len() as u64, law.limits().message_size);
+            if let Err(CallError::TooLarge { limit, .. }) = result {
+                assert!(limit == most && length + AROUND > most, "{length} bytes are not too large for {most}");
+            } else if asked(Right::Call, ["a", "b", "echo"]).is_done(&result) {
+                assert!(length <= most && result == Ok(bytes), "{length} bytes came, of {most}");
+            }
+        }
+        Work::Stream { items } => {
+            let items = u64::from(items % 3_000);
+            let report = remote::take(stream::iter(0..items)).on(&a).await.expect("b is there");
+            let at_b = report.receiver("b").expect("b is there");
+            if asked(Right::Stream, ["a", "b", "take"]).is_done(&at_b.result) {
+                assert_eq!((report.sent, at_b.delivered), (items, items));
+            }
+        }
+        Work::Latest { items } => {
+            let items = u64::from(items);
+            let stream = remote::take(stream::iter(0..items)).on_slow(OnSlow::KeepLatest).on(&a);
+            let report = stream.await.expect("b is there");
+            let at_b = report.receiver("b").expect("b is there");
+            if asked(Right::Stream, ["a", "b", "take"]).is_done(&at_b.result) {
+                assert_eq!((report.sent, at_b.delivered + at_b.dropped), (items, items));
+            }
+        }
+        Work::Sum { items } => {
+            let items = u64::from(items % 3_000);
+            let report = remote::sum(stream::iter(0..items)).on(&b).await.expect("a is there");
+            let at_a = report.receiver("a").expect("a is there");
+            if asked(Right::Stream, ["b", "a", "sum"]).is_done(&at_a.result) {
+                assert_eq!((at_a.delivered, &at_a.result), (items, &Ok((items, Some((0..items).sum())))));
+            }
+        }
+        Work::Results { items } => {
+            let items = NonZeroU8::new(items).map_or(1, |items| u64::from(items.get()));
+            let asked = asked(Right::Call, ["b", "a", "count"]);
+            let called = remote::count(items).to("a").on(&b).timeout(SOON).await;
+            if !asked.is_done(&called.as_ref().map(|_| ()).map_err(Clone::clone)) {
+                return;
+            }
+            let mut results: Vec<_> = called.expect("it is one").collect().await;
+            // Other rules end it on the way.
+            let is_whole = results.pop_if(|last| last.is_err()).is_none_or(|last| asked.is_done(&last));
+            assert!(!is_whole || results.len() as u64 == items, "there are {} of {items}", results.len());
+            assert!((0..items).map(Ok).take(results.len()).eq(results));
+        }
     }
 }

@@ -2,6 +2,15 @@
 
 use arbitrary::Arbitrary;
 
+use crate::terms::{SomeLimits, SomeRule};
+
+#[derive(Debug, Arbitrary)]
+pub(crate) struct Input {
+    pub(crate) limits: SomeLimits,
+    pub(crate) rules: Vec<SomeRule>,
+    pub(crate) steps: Vec<Step>,
+}
+
 #[derive(Debug, Arbitrary)]
 pub(crate) enum Step {
     /// A node that behaves does something.
@@ -12,6 +21,8 @@ pub(crate) enum Step {
     Again { times: u8 },
     /// Time passes.
     Pass { millis: u16 },
+    /// Other rules hold from now on.
+    Rules(Vec<SomeRule>),
 }
 
 /// Between the two nodes that behave.

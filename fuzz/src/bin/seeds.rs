@@ -3,6 +3,8 @@
 // What the compiler put into the code for libFuzzer is to be found here too.
 use libfuzzer_sys as _;
 
+#[path = "seeds/text.rs"]
+mod text;
 #[cfg(feature = "video")]
 #[path = "seeds/video.rs"]
 mod video;
@@ -11,7 +13,6 @@ use std::{collections::BTreeMap, convert::Infallible, env, fs, path::PathBuf, pr
 
 use daffi_core::{
     node::stub,
-    transport::{Identity, JoinToken},
     wire::{
         batch::{Batch, Builder},
         control::{Member, Offered, Terms, ToController, ToNode},
@@ -55,7 +56,10 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     vec![
         ("numbers", numbers()),
         ("texts", vec![TRACE.into(), b"process1".to_vec(), "überprüfung.a-b_c".into()]),
-        ("secrets", secrets()),
+        ("secrets", text::secrets()),
+        ("certificates", text::certificates()),
+        ("config", text::config()),
+        ("globs", text::globs()),
         ("control", control()),
         ("streams", streams()),
         ("lane", lane()),
@@ -83,12 +87,6 @@ fn numbers() -> Vec<Vec<u8>> {
         out
     });
     integers.chain([preamble::encode(preamble::VERSION).to_vec()]).collect()
-}
-
-fn secrets() -> Vec<Vec<u8>> {
-    let identity = Identity::generate().expect("there is randomness");
-    let token = JoinToken::generate(identity.fingerprint());
-    vec![token.to_string().into(), format!(" {token}\n").into(), identity.to_pem().into()]
 }
 
 fn offer() -> Offer {

@@ -64,7 +64,7 @@ fuzz_target!(|input: Input| {
     let before = memory_in_use() as isize;
     within(MEMORY, 1, || {
         let mut runtime = Builder::new_current_thread();
-        // Which of two things it takes first that are ready at the same moment: so an input does the same each time.
+        // Which of two things it takes first that are ready at the same moment is no matter of chance then.
         runtime.rng_seed(RngSeed::from_bytes(&[0]));
         let runtime = runtime.enable_time().start_paused(true).build();
         runtime.expect("there is memory for a runtime").block_on(run(input));

@@ -3,6 +3,8 @@
 // What the compiler put into the code for libFuzzer is to be found here too.
 use libfuzzer_sys as _;
 
+#[path = "seeds/controller.rs"]
+mod controller;
 #[path = "seeds/text.rs"]
 mod text;
 #[cfg(feature = "video")]
@@ -61,6 +63,7 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("config", text::config()),
         ("globs", text::globs()),
         ("control", control()),
+        ("controller", controller::controller()),
         ("streams", streams()),
         ("lane", lane()),
         ("batches", batches()),

@@ -106,7 +106,7 @@ fn blocks_say_their_language() {
 fn every_error_and_event_is_explained() {
     for (source, of, page) in [
         ("daffi-core/src/node/error.rs", "pub enum CallError", "guide/errors.md"),
-        ("daffi-core/src/node/error.rs", "pub enum JoinError", "guide/errors.md"),
+        ("daffi-core/src/node/error/join.rs", "pub enum JoinError", "guide/errors.md"),
         ("daffi-core/src/node/event.rs", "pub enum Event ", "guide/presence.md"),
         ("daffi-core/src/node/event.rs", "pub enum StreamEnded", "guide/incoming.md"),
     ] {

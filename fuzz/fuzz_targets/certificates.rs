@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daffi_core::{
-    transport::{Authorities, Authority, CertificateFault, Identity, certificate_names, names_in_certificate},
+    transport::{Authorities, Authority, CertificateFault, Identity, PeerCertificate},
     wire::name,
 };
 use daffi_fuzz::within;
@@ -44,16 +44,17 @@ fn fault(code: u64) {
 
 /// It names whom it says that it names, and nobody else.
 fn names(der: &[u8]) {
-    let said = within(der.len(), TIMES, || names_in_certificate(der));
+    let certificate = PeerCertificate::from_der(der.to_vec());
+    let said = within(der.len(), TIMES, || certificate.all_names());
     let is_said = |name: &String| said.contains(name);
     for node in said.iter().filter_map(|name| unescaped(name.strip_prefix(NODE)?)) {
         // Of the forms of a URI one counts.
         if name::check(&node).is_ok() && is_said(&escaped(&node)) {
-            assert!(certificate_names(der, &node), "{said:?} has {node:?}");
+            assert!(certificate.names(&node), "{said:?} has {node:?}");
         }
     }
     let others = ["a", "worker-1", "überprüfung", "*", "controller.daffi", ""].map(str::to_owned);
-    for node in said.iter().chain(&others).filter(|node| certificate_names(der, node)) {
+    for node in said.iter().chain(&others).filter(|node| certificate.names(node)) {
         // As a DNS name, or in a URI.
         assert!(is_said(node) || is_said(&escaped(node)), "{said:?} has no {node:?}");
     }

@@ -128,11 +128,16 @@ pub fn read_identity(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -
     Identity::from_pems(&text, &secret).map_err(|source| CertificateError::Identity { path, source })
 }
 
-/// The certificate of a peer, which an authority that this side trusts has issued.
+/// The certificate of a peer. That of a connection was issued by an authority that this side trusts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerCertificate(CertificateDer<'static>);
 
 impl PeerCertificate {
+    /// This one, in DER. Whether anybody vouches for it is another question; what is no certificate names nobody.
+    pub fn from_der(der: Vec<u8>) -> Self {
+        Self(der.into())
+    }
+
     /// What a connection says of its peer.
     pub(super) fn of(connection: &quinn::Connection) -> Option<Self> {
         let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
@@ -141,29 +146,22 @@ impl PeerCertificate {
 
     /// Whether it is the certificate of the node of this name.
     pub fn names(&self, node: &str) -> bool {
-        certificate_names(&self.0, node)
+        let uri = node_uri(node);
+        self.certificate().is_some_and(|certificate| {
+            certificate.valid_dns_names().any(|name| name == node)
+                || certificate.valid_uri_names().any(|name| name == uri)
+        })
     }
 
     /// The names in it, for people.
     pub fn all_names(&self) -> Vec<String> {
-        names_in_certificate(&self.0)
+        let Some(certificate) = self.certificate() else { return Vec::new() };
+        certificate.valid_dns_names().chain(certificate.valid_uri_names()).map(str::to_owned).collect()
     }
-}
 
-/// Whether a certificate, in DER, names this node. Whether anybody vouches for it is another question. What is no certificate names
-/// nobody.
-pub fn certificate_names(der: &[u8], node: &str) -> bool {
-    let (der, uri) = (CertificateDer::from(der), node_uri(node));
-    webpki::EndEntityCert::try_from(&der).is_ok_and(|certificate| {
-        certificate.valid_dns_names().any(|name| name == node) || certificate.valid_uri_names().any(|name| name == uri)
-    })
-}
-
-/// The names in a certificate, in DER, of nodes and others; of what is none there are none.
-pub fn names_in_certificate(der: &[u8]) -> Vec<String> {
-    let der = CertificateDer::from(der);
-    let Ok(certificate) = webpki::EndEntityCert::try_from(&der) else { return Vec::new() };
-    certificate.valid_dns_names().chain(certificate.valid_uri_names()).map(str::to_owned).collect()
+    fn certificate(&self) -> Option<webpki::EndEntityCert<'_>> {
+        webpki::EndEntityCert::try_from(&self.0).ok()
+    }
 }
 
 impl fmt::Debug for PeerCertificate {

@@ -27,10 +27,7 @@ pub(crate) use self::assist::{Assisted, after_turn, assist, assists};
 pub(crate) use self::quic::Ceiling;
 pub use self::{
     authority::{Authority, IssueError, Validity},
-    certificate::{
-        Authorities, CertificateError, CertificateFault, PeerCertificate, certificate_names, names_in_certificate,
-        read_identity,
-    },
+    certificate::{Authorities, CertificateError, CertificateFault, PeerCertificate, read_identity},
     connection::Connection,
     identity::{Identity, IdentityError},
     listener::{Incoming, Listener},

@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use daffi::{Event, OnSlow, callback, callbacks, fetcher, starting};
+use daffi::{Event, OnSlow, callbacks, fetcher, starting};
 
 use crate::{
     assert_accounted,
@@ -167,8 +167,7 @@ async fn a_stream_that_is_not_live_has_the_receivers_of_its_beginning() {
     drop(items);
 }
 
-#[callback]
-fn nowhere(_n: u64) {}
+journals!(leaves: nowhere);
 
 #[tokio::test]
 async fn a_live_stream_whose_receivers_are_gone_ends_with_its_source() {
@@ -178,16 +177,18 @@ async fn a_live_stream_whose_receivers_are_gone_ends_with_its_source() {
     }
     let controller = Controller::start().await;
     let sender = controller.node("sender", []).await;
-    let receiver = controller.node("receiver", callbacks![nowhere]).await;
+    let receiver = controller.node("receiver", callbacks![leaves::nowhere]).await;
     meet(&[&sender, &receiver]).await;
     let mut events = sender.events();
     let (items, source) = mpsc::channel();
     let call = fetch::nowhere(source).on(&sender).on_slow(OnSlow::KeepLatest).stall_after(Duration::from_secs(60));
     let call = tokio::spawn(call.into_future());
+    items.send(0).unwrap();
+    leaves::TOOK.has(|n| n == 0).await;
     receiver.stop().await;
     event(&mut events, |event| matches!(event, Event::ReceiverLeft { .. }).then_some(())).await;
     // More than a window, which nobody takes.
-    (0..100_000).for_each(|n| items.send(n).unwrap());
+    (1..100_000).for_each(|n| items.send(n).unwrap());
     drop(items);
     let report = soon(call).await.unwrap().unwrap();
     assert_eq!((report.sent, report.receivers.len()), (100_000, 1));

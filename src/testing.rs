@@ -85,7 +85,7 @@
 //! | [`delay`](Links::delay) | a call takes four times as much: two links, there and back |
 //! | [`loss`](Links::loss) | what was lost arrives later, and so does what is behind it on its stream; nothing is missing |
 //! | [`cut`](Links::cut) | the connection is gone at once, for both sides; the node joins again, calls have failed, streams go on |
-//! | [`partition`](Links::partition) | silence; after [`limits::IDLE`](crate::limits::IDLE) both sides give up, and the node tries to join again |
+//! | [`partition`](Links::partition) | silence; after 2.8 seconds, or what the controller's limit `silence` says, both sides give up, and the node tries to join again |
 //! | [`heal`](Links::heal) | what was held up arrives; a node that was given up joins again, within 2 s |
 //!
 //! All traffic goes through the controller, so two nodes cannot be parted from each other alone. To part some from the rest,
@@ -205,7 +205,7 @@ impl Network {
     }
 
     /// The controller is gone without a word, as if its process had been killed or its machine had lost power. Nodes notice
-    /// after [`limits::IDLE`](crate::limits::IDLE) of silence and then try to join again, until a controller is there. Nothing happens if
+    /// after as much silence as its limit `silence` says, and then try to join again, until a controller is there. Nothing happens if
     /// there is none.
     pub fn crash_controller(&self) {
         if let Some(controller) = self.controller().take() {

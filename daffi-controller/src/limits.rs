@@ -16,6 +16,9 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 /// The most `handshake_time`, and more than any network needs: it is the time for which a stranger may hold a place.
 const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(3_600);
 
+/// The least `silence`: a busy machine lets a process wait for a part of it now and then.
+const MIN_SILENCE: Duration = Duration::from_millis(500);
+
 /// The least `message_size`: there must be room to say what went wrong.
 const MIN_MESSAGE: u64 = 1 << 10;
 
@@ -56,6 +59,10 @@ pub struct Limits {
     /// longer loses its connection, and joins anew if it is a node. An hour at most.
     #[serde(deserialize_with = "time")]
     pub handshake_time: Duration,
+    /// After how long without a word a node is taken for dead, and the controller by its nodes; 2.8 s. It takes longer where answers
+    /// are slow: three times what QUIC takes for the longest that one may be away. Half a second at least, a minute at most.
+    #[serde(deserialize_with = "time")]
+    pub silence: Duration,
     /// How many connections may be there that have not joined yet, half of them from one address; 1,024, some 40 MB. A node that meets
     /// one of the limits of connections tries again, and gets `JoinError::Limit` when its time to join is over.
     pub handshakes: usize,
@@ -124,6 +131,7 @@ impl Default for Limits {
             message_size: MAX_PAYLOAD as u64,
             item_size: MAX_PAYLOAD as u64,
             handshake_time: limits::HANDSHAKE,
+            silence: limits::SILENCE,
             handshakes: 1_024,
             validate_above: 64,
             connections_per_second: 1_000,
@@ -159,6 +167,7 @@ impl Limits {
             ("message_size", self.message_size, MIN_MESSAGE, payload),
             ("item_size", self.item_size, 1, payload),
             ("handshake_time", millis(self.handshake_time), 1, millis(MAX_HANDSHAKE_TIME)),
+            ("silence", millis(self.silence), millis(MIN_SILENCE), millis(limits::MAX_SILENCE)),
             ("handshakes", self.handshakes as u64, 2, u64::MAX),
             ("connections_per_second", self.connections_per_second.into(), 1, u64::MAX),
             ("connections_burst", self.connections_burst.into(), 1, u64::MAX),
@@ -257,6 +266,11 @@ mod tests {
         assert_eq!(with(|l| l.item_size += 1), Err(too_high));
         assert!(with(|l| l.callbacks_per_node += 1).is_err());
         assert!(with(|l| l.handshake_time = Duration::ZERO).is_err());
+        assert_eq!(with(|l| l.silence = Duration::from_millis(500)), Ok(()));
+        let too_low = InvalidLimits::TooLow { name: "silence", value: 499, least: 500 };
+        assert_eq!(with(|l| l.silence = Duration::from_millis(499)), Err(too_low));
+        assert_eq!(with(|l| l.silence = Duration::from_secs(60)), Ok(()));
+        assert!(with(|l| l.silence = Duration::from_millis(60_001)).is_err());
         assert!(with(|l| l.bytes_per_second_per_node = Some(0)).is_err());
     }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long the holder of a name has to show that it is alive, when another node asks for the name. A node that was killed
-/// and started again need not wait for [`limits::IDLE`] then.
+/// and started again need not wait for [`limits::SILENCE`] then.
 const PROBE: Duration = Duration::from_millis(500);
 
 /// How many control messages of a node are read before others have their turn, who are told of them.
@@ -79,7 +79,7 @@ impl Rejected {
 pub(crate) async fn admit(incoming: Incoming, unfinished: Unfinished, hub: Arc<Hub>, access: Access) {
     let (began, patience) = (Instant::now(), hub.limits.handshake_time);
     let peer = incoming.peer();
-    let established = timeout(patience, incoming.establish()).await;
+    let established = timeout(patience, incoming.establish(hub.limits.silence)).await;
     let connection = match established.unwrap_or(Err(ConnectionLost::TimedOut)) {
         Ok(connection) => connection,
         Err(lost) => {

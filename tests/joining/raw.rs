@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use daffi_core::{
     link::{LinkError, Reader},
     transport::{CloseCode, Connection, ConnectionLost, Identity, JoinToken, SendStream, quic},
-    wire::{StreamKind, control::ToController, message, preamble},
+    wire::{StreamKind, control::ToController, limits, message, preamble},
 };
 
 use crate::common::{Controller, PATIENCE, soon};
@@ -86,14 +86,14 @@ impl Impostor {
     /// Waits until a node has found that it is none that it trusts.
     pub(crate) async fn refused(mut self) {
         let incoming = soon(self.listener.accept()).await.expect("it listens");
-        soon(incoming.establish()).await.expect_err("a node knows its controller's key");
+        soon(incoming.establish(limits::SILENCE)).await.expect_err("a node knows its controller's key");
         soon(self.listener.close()).await;
     }
 
     /// Answers the next node with this version, and closes the connection for this reason. Gives the node's version.
     pub(crate) async fn dismiss(&mut self, version: u16, reason: &str) -> Result<u16, LinkError> {
         let incoming = soon(self.listener.accept()).await.expect("it listens");
-        let connection = Connection::Quic(incoming.establish().await?);
+        let connection = Connection::Quic(incoming.establish(limits::SILENCE).await?);
         let (mut send, receive) = connection.accept_bi().await?;
         let mut receive = Reader::new(receive);
         let [_kind] = receive.bytes().await?;

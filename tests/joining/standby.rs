@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use daffi::{Builder, CallError, Event, Global, JoinError, Limits, callback, callbacks};
+use daffi::{Builder, CallError, Event, Global, JoinError, Limits, callback, callbacks, limits};
 use daffi_core::transport::{StateDir, quic};
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore};
@@ -109,7 +109,7 @@ async fn where_the_first_takes_connections_and_says_nothing_the_next_is_joined()
     let mut mute = quic::Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &identity).unwrap();
     let first = mute.local_addr().unwrap();
     let mute = tokio::spawn(async move {
-        let connection = mute.accept().await.unwrap().establish().await.unwrap();
+        let connection = mute.accept().await.unwrap().establish(limits::SILENCE).await.unwrap();
         std::future::pending::<()>().await;
         drop(connection);
     });

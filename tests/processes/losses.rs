@@ -10,7 +10,7 @@ use crate::system::{System, limited};
 const SLACK: Duration = Duration::from_secs(3);
 
 /// By when it has been noticed that a process was killed.
-const NOTICED: Duration = limits::IDLE.saturating_add(SLACK);
+const NOTICED: Duration = limits::SILENCE.saturating_add(SLACK);
 
 /// By when a stream goes on without it, or ends: it may come back, and now and then it is looked whether it has.
 const GIVEN_UP: Duration = NOTICED.saturating_add(limits::RESUME).saturating_add(Duration::from_millis(2_500));
@@ -34,6 +34,27 @@ async fn a_call_ends_when_its_receiver_is_killed() {
         let _again = system.process("taker", "receiver").await;
         sender.ask("wait receiver").await;
         assert_eq!(sender.ask("add 1 2 receiver").await, "3");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_death_is_noticed_as_soon_as_the_config_file_says() {
+    limited(async {
+        let mut system = System::configured("[limits]\nsilence = \"1s\"\n");
+        let mut sender = system.controller("taker", "sender").await;
+        let mut receiver = system.process("taker", "receiver").await;
+        sender.ask("wait receiver").await;
+        sender.tell("hang receiver").await;
+        receiver.says("hanging").await;
+        // Neither says anything for longer than that.
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        receiver.kill().await;
+        let killed = Instant::now();
+        let lost = r#"node "receiver" was lost during the call; its callback may have run"#;
+        assert_eq!(sender.answer().await, lost);
+        // It would take longer by default.
+        assert!(killed.elapsed() < limits::SILENCE - limits::KEEP_ALIVE, "{:?}", killed.elapsed());
     })
     .await;
 }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     proxy,
-    system::{ADDRESS, CONTROLLER, NAME},
+    system::{ADDRESS, CONFIG, CONTROLLER, NAME},
 };
 
 /// How long to wait for what is certain to come.
@@ -167,6 +167,10 @@ async fn take_part(role: &str, address: SocketAddr) {
         .callbacks(offers(role))
         .init_controller(runs_controller)
         .init_node(role != "controller");
+    let builder = match std::env::var_os(CONFIG) {
+        Some(file) => builder.config_file(file),
+        None => builder,
+    };
     // The state directory comes from the environment, on either side.
     say("starting");
     let global = builder.start().await.unwrap();

@@ -123,6 +123,26 @@ async fn a_receiver_that_stands_still_for_a_while_misses_nothing() {
     .await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_receiver_may_stand_still_for_as_long_as_the_config_file_says() {
+    limited(async {
+        let mut system = System::configured("[limits]\nsilence = \"20s\"\n");
+        let mut sender = system.controller("caller", "sender").await;
+        let mut receiver = system.process("taker", "receiver").await;
+        sender.ask("wait receiver").await;
+        sender.tell("stream 300000").await;
+        receiver.ask("counts 1").await;
+        receiver.pause(5).await;
+        assert_eq!(sender.answer().await, "300000 items: receiver 300000");
+        receiver.ask("stop").await;
+        // Until then it has not lost its connection.
+        let reason = receiver.says("disconnected").await;
+        assert!(reason.contains("it left"), "{reason}");
+    })
+    .await;
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_infinite_stream_takes_no_memory_and_ends_with_its_call() {

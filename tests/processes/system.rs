@@ -1,6 +1,7 @@
 //! Starts the processes of a test and talks to them.
 
 use std::{
+    io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -8,18 +9,19 @@ use std::{
 
 #[cfg(unix)]
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
 /// The environment variables that tell a process what it is: its role, its name, where it finds the controller, and whether it
-/// runs the controller.
+/// runs the controller, and with which config file.
 pub(crate) const ROLE: &str = "DAFFI_TEST_ROLE";
 pub(crate) const NAME: &str = "DAFFI_TEST_NAME";
 pub(crate) const ADDRESS: &str = "DAFFI_TEST_ADDRESS";
 pub(crate) const CONTROLLER: &str = "DAFFI_TEST_CONTROLLER";
+pub(crate) const CONFIG: &str = "DAFFI_TEST_CONFIG";
 
 /// How long a test may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,6 +46,8 @@ pub(crate) struct System {
     address: SocketAddr,
     /// Keeps a port that was chosen before the controller runs.
     reserved: Option<UdpSocket>,
+    /// The controller's config file.
+    config: Option<NamedTempFile>,
 }
 
 impl System {
@@ -55,7 +59,14 @@ impl System {
     /// The same with the controller at this address; it picks a port if that is 0.
     pub(crate) fn at(address: SocketAddr) -> Self {
         let state = tempfile::tempdir().expect("a directory for the controller's secrets");
-        Self { state, address, reserved: None }
+        Self { state, address, reserved: None, config: None }
+    }
+
+    /// One whose controller has a config file of this text.
+    pub(crate) fn configured(text: &str) -> Self {
+        let mut file = NamedTempFile::new().expect("a file for the controller's config");
+        file.write_all(text.as_bytes()).expect("it can be written");
+        Self { config: Some(file), ..Self::new() }
     }
 
     /// One whose processes can start in any order, since they all know the controller's port.
@@ -108,6 +119,7 @@ impl System {
             .kill_on_drop(true);
         if controller {
             command.env(CONTROLLER, "1");
+            command.envs(self.config.iter().map(|file| (CONFIG, file.path())));
         }
         let mut child = command.spawn().expect("the process starts");
         let stdin = child.stdin.take().expect("its stdin is piped");

@@ -101,7 +101,7 @@ async fn a_partitioned_callee_is_noticed() {
     net.link("callee").partition();
     let start = Instant::now();
     assert_eq!(rest(&mut numbers).await.pop(), Some(Err(CallError::NodeLost { node: "callee".into() })));
-    assert_eq!(start.elapsed(), daffi::limits::IDLE);
+    assert_eq!(start.elapsed(), daffi::limits::SILENCE);
 }
 
 #[tokio::test(start_paused = true)]

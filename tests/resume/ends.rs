@@ -27,7 +27,7 @@ async fn a_receiver_that_does_not_come_back_leaves_after_its_stall_time() {
     let gone = report.receiver("b").unwrap();
     assert_eq!(gone.result, Err(CallError::NodeLost { node: "b".into() }));
     // Its silence, the time that it has to come back, and a quarter of that until it is looked for.
-    assert!(start.elapsed() <= ms(80_000) + limits::IDLE + ms(6_300), "{:?}", start.elapsed());
+    assert!(start.elapsed() <= ms(80_000) + limits::SILENCE + ms(6_300), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,7 +44,7 @@ async fn a_receiver_that_does_not_come_back_is_not_waited_for_as_long_as_others_
     let call = remote::take(stream::iter(0..80_000)).on(&producer).stall_after(hour);
     let (report, lost_at) = tokio::join!(call.into_future(), lost);
     assert_eq!(report.unwrap().receiver("a").unwrap().result, Err(CallError::NodeLost { node: "a".into() }));
-    assert!(lost_at.elapsed() <= limits::IDLE + limits::RESUME + ms(3_000), "{:?}", lost_at.elapsed());
+    assert!(lost_at.elapsed() <= limits::SILENCE + limits::RESUME + ms(3_000), "{:?}", lost_at.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +129,11 @@ async fn a_producer_that_does_not_come_back_is_lost_to_its_receivers() {
     assert_eq!((end, missed), (StreamEnded::ProducerLost, 0));
     assert!(seen.all().into_iter().eq(0..delivered));
     // What had come is still to be taken, a window at most.
-    assert!(start.elapsed() < limits::IDLE + ms(4_000) + ms(limits::STREAM_WINDOW_ITEMS * 2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < limits::SILENCE + ms(4_000) + ms(limits::STREAM_WINDOW_ITEMS * 2),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(call.await.unwrap().unwrap_err(), CallError::ControllerLost);
 }
 

@@ -162,7 +162,7 @@ impl Step {
             What::Cut(node) if nodes.contains(&node) => Some((at, at)),
             What::CutAll => Some((at, at)),
             What::Partition(node, time) if nodes.contains(&node) => Some((at, at + time)),
-            What::CrashController(time) => Some((at, at + time.max(limits::IDLE))),
+            What::CrashController(time) => Some((at, at + time.max(limits::SILENCE))),
             What::StopController(grace, time) => Some((at, at + grace + time)),
             _ => None,
         }

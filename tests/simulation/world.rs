@@ -146,7 +146,7 @@ impl World {
             What::Leave(place, grace, away) => {
                 let Some(seat) = self.leave(place) else { return };
                 self.later(Duration::ZERO, async move {
-                    let bound = grace + limits::IDLE + ms(2_000);
+                    let bound = grace + limits::SILENCE + ms(2_000);
                     let stopped = timeout(bound, seat.node.stop(grace)).await;
                     world.ledger.check(stopped.is_ok(), || format!("node {place} did not stop within {bound:?}"));
                     drop(seat);
@@ -263,7 +263,7 @@ impl World {
         self.net.links().heal().loss(0.0).delay(ms(1));
         self.ledger.note(format_args!("nothing is broken any more"));
         // Until then some may not have noticed what broke last.
-        sleep(limits::IDLE).await;
+        sleep(limits::SILENCE).await;
         let agreed = timeout(RECOVERS, async {
             while !self.agrees() {
                 sleep(ms(10)).await;

@@ -1,7 +1,7 @@
 //! What delay, cuts and partitions do to calls and streams.
 
-use daffi::{CallError, Event, JoinError, limits, testing::Network};
-use futures_util::stream;
+use daffi::{CallError, Event, JoinError, Limits, limits, testing::Network};
+use futures_util::{FutureExt, stream};
 use tokio::time::Instant;
 
 use crate::{client, everywhere, ms, remote, server, until};
@@ -88,9 +88,9 @@ async fn a_long_partition_is_the_loss_of_the_node_until_it_is_healed() {
     net.link("a").partition();
     let start = Instant::now();
     assert_eq!(remote::double(1).on(&b).await, Err(CallError::NodeLost { node: "a".into() }));
-    assert_eq!(start.elapsed(), limits::IDLE);
+    assert_eq!(start.elapsed(), limits::SILENCE);
     until(&mut seen_by_a, |event| matches!(event, Event::Disconnected { .. })).await;
-    assert_eq!(start.elapsed(), limits::IDLE, "both sides give up then");
+    assert_eq!(start.elapsed(), limits::SILENCE, "both sides give up then");
 
     net.advance(ms(60_000)).await;
     net.link("a").heal();
@@ -98,6 +98,29 @@ async fn a_long_partition_is_the_loss_of_the_node_until_it_is_healed() {
     until(&mut seen_by_b, |event| matches!(event, Event::NodeJoined { .. })).await;
     assert!(healed.elapsed() <= ms(2_000), "{:?}", healed.elapsed());
     assert_eq!(remote::double(1).on(&b).await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_silence_is_borne_is_for_the_controller_to_say() {
+    for silence in [500, 30_000].map(ms) {
+        let mut limits = Limits::default();
+        limits.silence = silence;
+        let net = Network::new().limits(limits);
+        let a = server(&net, "a").await;
+        let b = client(&net, &["a"]).await;
+        let (mut seen_by_a, mut seen_by_b) = (a.events(), b.events());
+        net.link("a").partition();
+        net.advance(silence - ms(1)).await;
+        net.link("a").heal();
+        assert_eq!(remote::double(1).on(&b).await, Ok(2));
+        assert!(seen_by_a.next().now_or_never().is_none() && seen_by_b.next().now_or_never().is_none());
+
+        net.link("a").partition();
+        let start = Instant::now();
+        until(&mut seen_by_a, |event| matches!(event, Event::Disconnected { .. })).await;
+        until(&mut seen_by_b, |event| matches!(event, Event::NodeLeft { .. })).await;
+        assert_eq!(start.elapsed(), silence);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +160,7 @@ async fn a_node_behind_a_partition_goes_without_a_word() {
     let start = Instant::now();
     drop(a);
     until(&mut events, |event| matches!(event, Event::NodeLeft { .. })).await;
-    assert_eq!(start.elapsed(), limits::IDLE);
+    assert_eq!(start.elapsed(), limits::SILENCE);
 }
 
 #[tokio::test(start_paused = true)]

@@ -218,7 +218,8 @@ mod tests {
         far.spawn(async move {
             let mut listener = quic::Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), &identity).unwrap();
             bound.send(listener.local_addr().unwrap()).unwrap();
-            let connection = Connection::Quic(listener.accept().await.unwrap().establish().await.unwrap());
+            let connection =
+                Connection::Quic(listener.accept().await.unwrap().establish(limits::SILENCE).await.unwrap());
             connection.admit(0);
             receive_frames(&connection, Intake::default(), move |mut frames: Drain<'_, Frame>| {
                 frames.try_for_each(|frame| delivered.send(frame)).unwrap_or_default();

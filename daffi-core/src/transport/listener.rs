@@ -1,6 +1,6 @@
 //! The side that takes connections, over either transport.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use super::{CloseCode, Connection, ConnectionLost, memory, quic};
 
@@ -63,16 +63,20 @@ impl Incoming {
         }
     }
 
-    /// Establishes the connection. Run it in a task of its own, with a time limit: it takes as long as the peer lets it. Cancel safe:
-    /// dropping the future gives the connection up.
+    /// Establishes the connection, which from then on ends on both sides after so much `silence`, of
+    /// [`MAX_SILENCE`](crate::wire::limits::MAX_SILENCE) at most. Run it in a task of its own, with a time limit: it takes as long as
+    /// the peer lets it. Cancel safe: dropping the future gives the connection up.
     ///
     /// # Errors
     ///
     /// [`ConnectionLost`].
-    pub async fn establish(self) -> Result<Connection, ConnectionLost> {
+    pub async fn establish(self, silence: Duration) -> Result<Connection, ConnectionLost> {
         match self {
-            Self::Quic(incoming) => incoming.establish().await.map(Connection::Quic),
-            Self::Memory(connection) => Ok(Connection::Memory(connection)),
+            Self::Quic(incoming) => incoming.establish(silence).await.map(Connection::Quic),
+            Self::Memory(connection) => {
+                connection.establish(silence);
+                Ok(Connection::Memory(connection))
+            }
         }
     }
 }

@@ -81,10 +81,15 @@ pub const MAX_EARLY_CANCELS: usize = 256;
 /// How long a connection may take from its first packet to a valid hello.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// A peer that was not heard of for this long is taken for dead.
-pub const IDLE: Duration = Duration::from_millis(2_800);
+/// A peer that was not heard of for this long is taken for dead, unless the controller's limit `silence` says otherwise.
+pub const SILENCE: Duration = Duration::from_millis(2_800);
 
-/// How often a silent connection is kept alive: three times within [`IDLE`], and QUIC asks again when one is lost.
+/// The longest silence that a controller may bear. It is what nodes tell QUIC, which takes the shorter time of both sides: so it is the
+/// controller that decides.
+pub const MAX_SILENCE: Duration = Duration::from_secs(60);
+
+/// How often a node keeps a silent connection alive: three times within [`SILENCE`], and QUIC asks again when one is lost. Where
+/// the controller bears less than that, it asks as well.
 pub const KEEP_ALIVE: Duration = Duration::from_millis(900);
 
 /// How long at most a stream waits for a node whose connection broke, or for the controller; for a shorter time, if it waits for a

@@ -14,10 +14,7 @@ use super::{
     path::Path,
     pipe::{self, RecvStream, SendStream},
 };
-use crate::{
-    transport::{CloseCode, ConnectionLost},
-    wire::limits,
-};
+use crate::transport::{CloseCode, ConnectionLost};
 
 /// Why a side is gone, once it is.
 pub(super) type Gone = watch::Sender<Option<ConnectionLost>>;
@@ -92,6 +89,11 @@ impl Connection {
             accepted_bi: far_bi.into(),
         };
         (Self { side: Arc::new(near) }, Self { side: Arc::new(far) })
+    }
+
+    /// From now on it ends on both sides after so much silence.
+    pub(in crate::transport) fn establish(&self, silence: Duration) {
+        self.side.path.bear(silence);
     }
 
     pub(in crate::transport) fn open_bi(&self) -> Result<(SendStream, RecvStream), ConnectionLost> {
@@ -205,7 +207,7 @@ async fn watch_link(path: Path, cuts: u64, near: Gone, far: Gone) {
     let crashed = async {
         path.crashed.cancelled().await;
         end(&far, ConnectionLost::ClosedHere);
-        tokio::time::sleep(limits::IDLE).await;
+        tokio::time::sleep(path.silence()).await;
         ConnectionLost::TimedOut
     };
     tokio::select! {
@@ -228,7 +230,7 @@ async fn broken(path: &Path, cuts: u64) -> ConnectionLost {
         }
         let silent = async {
             match now.partitioned {
-                Some(since) => tokio::time::sleep_until(since + limits::IDLE).await,
+                Some(since) => tokio::time::sleep_until(since + path.silence()).await,
                 None => std::future::pending().await,
             }
         };
@@ -254,9 +256,12 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::transport::{
-        StreamLost,
-        memory::{Listener, Network},
+    use crate::{
+        transport::{
+            StreamLost,
+            memory::{Listener, Network},
+        },
+        wire::limits,
     };
 
     async fn pair(network: &Network) -> (Connection, Connection, Listener) {
@@ -309,7 +314,7 @@ mod tests {
         let start = Instant::now();
         assert_eq!(near.closed().await, ConnectionLost::TimedOut);
         assert_eq!(far.closed().await, ConnectionLost::TimedOut);
-        assert_eq!(start.elapsed(), limits::IDLE);
+        assert_eq!(start.elapsed(), limits::SILENCE);
         assert!(network.connect("node", "controller").is_none());
     }
 
@@ -352,6 +357,6 @@ mod tests {
         let silence = receive.read(&mut chunks).await;
         assert_eq!(silence, Err(StreamLost::Connection(ConnectionLost::TimedOut)));
         assert_eq!(chunks.len(), 1);
-        assert_eq!(start.elapsed(), limits::IDLE);
+        assert_eq!(start.elapsed(), limits::SILENCE);
     }
 }

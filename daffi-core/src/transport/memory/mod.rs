@@ -1,7 +1,7 @@
 //! A network within one process, for tests: the same face as QUIC, with delay, loss, broken links and partitions at will.
 //!
 //! It keeps QUIC's promises and no better ones: streams are ordered and bounded, a closed connection loses what was on its
-//! way, and a silent one ends after [`limits::IDLE`](crate::wire::limits::IDLE). Whatever one side tells the other takes its
+//! way, and a silent one ends when the listening side bears no more of it. Whatever one side tells the other takes its
 //! way over the link, the end of a stream and the refusal of one included. Only room in a stream's window is given back at once.
 //!
 //! All waiting goes through tokio's clock, so tests can pause time; chance is a row of numbers that a seed determines.
@@ -101,7 +101,7 @@ impl Network {
     }
 
     /// What a crash of the process that listens does: its side of every connection is gone at once and says nothing any more. The
-    /// other sides hear nothing, so they end after [`limits::IDLE`](crate::wire::limits::IDLE). What the process sent before
+    /// other sides hear nothing, so they end after as much silence as the listening side bore. What the process sent before
     /// still arrives. Whoever listens under the name is to be dropped by the caller.
     pub fn crash(&self, listener: &str) {
         if let Some(listening) = lock(&self.inner).listeners.remove(listener) {

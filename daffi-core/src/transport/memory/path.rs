@@ -1,6 +1,9 @@
 //! What becomes of a packet: when it arrives, if it does.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use fastrand::Rng;
 use tokio::{sync::watch, time::Instant};
@@ -36,11 +39,12 @@ pub(super) struct Path {
     /// The process at the far end has crashed: what is sent now, either way, arrives nowhere.
     pub(super) crashed: CancellationToken,
     seed: u64,
+    silence: Arc<OnceLock<Duration>>,
 }
 
 impl Path {
-    pub(super) const fn new(condition: watch::Receiver<Condition>, crashed: CancellationToken, seed: u64) -> Self {
-        Self { condition, crashed, seed }
+    pub(super) fn new(condition: watch::Receiver<Condition>, crashed: CancellationToken, seed: u64) -> Self {
+        Self { condition, crashed, seed, silence: Arc::default() }
     }
 
     /// The chance of the packets that belong to this, which is different for each but the same in each run.
@@ -54,6 +58,16 @@ impl Path {
 
     pub(super) fn is_lossy(&self) -> bool {
         self.condition.borrow().loss > 0.0
+    }
+
+    /// What the connection bears of silence from now on. Whoever says so first is right.
+    pub(super) fn bear(&self, silence: Duration) {
+        let _ = self.silence.set(silence);
+    }
+
+    /// After how much silence the connection ends, on both sides.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence.get().copied().unwrap_or(limits::SILENCE)
     }
 
     /// When a packet arrives that is sent now, on a link that is not partitioned; `None` if never.

@@ -93,12 +93,8 @@ impl Listener {
     /// The next connection; `None` once the listener is closed. Cancel safe.
     pub async fn accept(&mut self) -> Option<Incoming> {
         let incoming = self.endpoint.accept().await?;
-        let mut config = self.settings.config();
-        config.transport_config(transport(incoming.remote_address().ip(), Side::Listening));
-        // A peer that changes its address keeps its connection only where addresses change: not on loopback, where the
-        // datagram size was chosen for the address.
-        config.migration(!incoming.remote_address().ip().is_loopback());
-        Some(Incoming { incoming: Box::new(incoming), config: Arc::new(config) })
+        let config = Box::new(self.settings.config());
+        Some(Incoming { incoming: Box::new(incoming), config })
     }
 
     /// Accepts nothing more, and waits until closed connections have told their peers. At most a second.
@@ -113,7 +109,7 @@ impl Listener {
 pub struct Incoming {
     // Boxed, for it is ten times as large as its in-memory counterpart.
     incoming: Box<quinn::Incoming>,
-    config: Arc<ServerConfig>,
+    config: Box<ServerConfig>,
 }
 
 impl Incoming {
@@ -144,13 +140,20 @@ impl Incoming {
         self.incoming.refuse();
     }
 
-    /// Establishes the connection. Cancel safe: dropping the future gives it up.
+    /// Establishes the connection, which from then on ends on both sides after so much silence, or after three times what QUIC takes
+    /// for the longest that an answer may be away, if that is longer (RFC 9000, section 10.1). Cancel safe: dropping the future gives
+    /// it up.
     ///
     /// # Errors
     ///
     /// [`ConnectionLost`].
-    pub async fn establish(self) -> Result<quinn::Connection, ConnectionLost> {
-        let connecting = self.incoming.accept_with(self.config).map_err(|error| connection_lost(&error))?;
+    pub async fn establish(mut self, silence: Duration) -> Result<quinn::Connection, ConnectionLost> {
+        let peer = self.address();
+        self.config.transport_config(transport(peer, Side::Listening { silence }));
+        // A peer that changes its address keeps its connection only where addresses change: not on loopback, where the
+        // datagram size was chosen for the address.
+        self.config.migration(!peer.is_loopback());
+        let connecting = self.incoming.accept_with(Arc::new(*self.config)).map_err(|error| connection_lost(&error))?;
         connecting.await.map_err(|error| connection_lost(&error))
     }
 }

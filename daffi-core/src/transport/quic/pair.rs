@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{ConnectError, Connector, Listener};
-use crate::transport::{Connection, Identity, JoinToken};
+use crate::{
+    transport::{Connection, Identity, JoinToken},
+    wire::limits,
+};
 
 pub(super) const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,7 +20,7 @@ pub(super) async fn pair(
 ) -> (Result<Connection, ConnectError>, Option<Connection>) {
     let mut listener = Listener::bind(LOCALHOST, identity).unwrap();
     let address = listener.local_addr().unwrap();
-    let accept = async { listener.accept().await.unwrap().establish().await };
+    let accept = async { listener.accept().await.unwrap().establish(limits::SILENCE).await };
     let connector = Connector::new(address).unwrap();
     let (connected, accepted) = tokio::join!(connector.connect(address, token, PATIENCE), accept);
     let accepted = accepted.ok().map(Connection::Quic);

@@ -50,9 +50,12 @@ mod tests {
     use tokio::runtime::Runtime;
 
     use super::*;
-    use crate::transport::{
-        ConnectionLost, JoinToken,
-        quic::{Connector, Listener, connection_lost},
+    use crate::{
+        transport::{
+            ConnectionLost, JoinToken,
+            quic::{Connector, Listener, connection_lost},
+        },
+        wire::limits,
     };
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -72,7 +75,8 @@ mod tests {
             let connector = Connector::new(address).unwrap();
             (connector.connect(address, &token, PATIENCE).await.unwrap(), connector)
         });
-        let accepted = killed.block_on(async { listener.accept().await.unwrap().establish().await }).unwrap();
+        let accepted =
+            killed.block_on(async { listener.accept().await.unwrap().establish(limits::SILENCE).await }).unwrap();
         let (connection, _connector) = node.block_on(connecting).unwrap();
         // Without its runtime it has no chance to say goodbye.
         drop(killed);

@@ -75,17 +75,24 @@ pub(super) fn endpoint(
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    Listening,
+    Listening {
+        /// Of which length it ends the connection.
+        silence: Duration,
+    },
     Connecting,
 }
 
 pub(super) fn transport(peer: IpAddr, side: Side) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
-    let (both_ways, one_way, window) = match side {
+    let (both_ways, one_way, window, silence, asks) = match side {
         // The controller is whom the node connected to, and showed that it is.
-        Side::Connecting => (MAX_STREAMS, MAX_STREAMS, CONNECTION_WINDOW),
-        // The control stream, and nothing else.
-        Side::Listening => (1, 0, STRANGER_WINDOW),
+        Side::Connecting => {
+            (MAX_STREAMS, MAX_STREAMS, CONNECTION_WINDOW, limits::MAX_SILENCE, Some(limits::KEEP_ALIVE))
+        }
+        // The control stream, and nothing else. The node asks often enough, unless the silence is shorter than most.
+        Side::Listening { silence } => {
+            (1, 0, STRANGER_WINDOW, silence, (silence < limits::SILENCE).then(|| silence / 3))
+        }
     };
     config
         .max_concurrent_bidi_streams(both_ways.into())
@@ -95,11 +102,10 @@ pub(super) fn transport(peer: IpAddr, side: Side) -> Arc<TransportConfig> {
         .send_window(SEND_WINDOW)
         // Datagram frames are not used: 23 to 42 % of them were lost in measurements.
         .datagram_receive_buffer_size(None)
-        .max_idle_timeout(Some(VarInt::from_u32(limits::IDLE.as_millis() as u32).into()));
-    if side == Side::Connecting {
+        // The shorter time of both sides holds for both.
+        .max_idle_timeout(Some(VarInt::from_u32(silence.min(limits::MAX_SILENCE).as_millis() as u32).into()))
         // One side's pings keep both sides' timers from expiring.
-        config.keep_alive_interval(Some(limits::KEEP_ALIVE));
-    }
+        .keep_alive_interval(asks);
     if peer.is_loopback() {
         let mut congestion = quinn::congestion::CubicConfig::default();
         congestion.initial_window(LOOPBACK_WINDOW);
@@ -125,7 +131,7 @@ pub(in crate::transport) fn admit(connection: &quinn::Connection, streams: u32) 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
 
@@ -165,8 +171,11 @@ mod tests {
         assert_eq!(connection.stats().path.current_mtu, LOOPBACK_DATAGRAM);
     }
 
-    /// A way to a controller on which large datagrams are lost while the switch is on; and where it begins.
-    fn way(controller: SocketAddr, is_narrow: Arc<AtomicBool>) -> SocketAddr {
+    const WIDE: usize = MAX_DATAGRAM as usize;
+    const NARROW: usize = 1_200;
+
+    /// A way to a controller on which datagrams larger than the width are lost, and all either way if it is 0; and where it begins.
+    fn way(controller: SocketAddr, width: Arc<AtomicUsize>) -> SocketAddr {
         let (near, far) = (bound(), bound());
         let address = near.local_addr().unwrap();
         tokio::spawn(async move {
@@ -176,12 +185,14 @@ mod tests {
                 tokio::select! {
                     Ok((length, from)) = near.recv_from(&mut there) => {
                         node = from;
-                        if length <= 1_200 || !is_narrow.load(Ordering::Relaxed) {
+                        if length <= width.load(Ordering::Relaxed) {
                             far.send_to(&there[..length], controller).await.unwrap();
                         }
                     }
                     Ok((length, _)) = far.recv_from(&mut back) => {
-                        near.send_to(&back[..length], node).await.unwrap();
+                        if width.load(Ordering::Relaxed) > 0 {
+                            near.send_to(&back[..length], node).await.unwrap();
+                        }
                     }
                 }
             }
@@ -200,9 +211,9 @@ mod tests {
         let identity = Identity::generate().unwrap();
         let token = JoinToken::generate(identity.fingerprint());
         let mut listener = Listener::bind(LOCALHOST, &identity).unwrap();
-        let is_narrow = Arc::new(AtomicBool::new(false));
-        let address = way(listener.local_addr().unwrap(), is_narrow.clone());
-        let accept = async { listener.accept().await.unwrap().establish().await };
+        let width = Arc::new(AtomicUsize::new(WIDE));
+        let address = way(listener.local_addr().unwrap(), width.clone());
+        let accept = async { listener.accept().await.unwrap().establish(limits::SILENCE).await };
         let connector = Connector::new(address).unwrap();
         let (connected, accepted) = tokio::join!(connector.connect(address, &token, PATIENCE), accept);
         let (connection, controller) = (connected.unwrap(), Connection::Quic(accepted.unwrap()));
@@ -226,9 +237,9 @@ mod tests {
                 turn.tick().await;
                 connection.stats().path.current_mtu
             };
-            is_narrow.store(true, Ordering::Relaxed);
+            width.store(NARROW, Ordering::Relaxed);
             while size().await == LOOPBACK_DATAGRAM {}
-            is_narrow.store(false, Ordering::Relaxed);
+            width.store(WIDE, Ordering::Relaxed);
             while size().await < LOOPBACK_DATAGRAM {}
         };
         tokio::select! {
@@ -239,12 +250,55 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn both_sides_bear_as_much_silence_as_the_listening_one_says() {
+        let identity = Identity::generate().unwrap();
+        let token = JoinToken::generate(identity.fingerprint());
+        let mut listener = Listener::bind(LOCALHOST, &identity).unwrap();
+        let width = Arc::new(AtomicUsize::new(WIDE));
+        let mut pairs = Vec::new();
+        for silence in [1_000, 30_000] {
+            let address = way(listener.local_addr().unwrap(), width.clone());
+            let accept = async {
+                let incoming = listener.accept().await.unwrap();
+                incoming.establish(Duration::from_millis(silence)).await
+            };
+            let connector = Connector::new(address).unwrap();
+            let (node, controller) = tokio::join!(connector.connect(address, &token, PATIENCE), accept);
+            pairs.push((node.unwrap(), controller.unwrap(), connector));
+        }
+        let [(node, controller, _), (patient_node, patient_controller, _)] = &pairs[..] else {
+            unreachable!("two pairs")
+        };
+        // Whoever says nothing is asked in time.
+        tokio::time::sleep(limits::SILENCE).await;
+        assert_eq!((node.close_reason(), controller.close_reason()), (None, None));
+
+        width.store(0, Ordering::Relaxed);
+        let start = tokio::time::Instant::now();
+        assert_eq!(node.closed().await, quinn::ConnectionError::TimedOut);
+        assert_eq!(controller.closed().await, quinn::ConnectionError::TimedOut);
+        assert!(start.elapsed() < limits::SILENCE - limits::KEEP_ALIVE, "{:?}", start.elapsed());
+        tokio::time::sleep_until(start + limits::SILENCE + limits::KEEP_ALIVE).await;
+        assert_eq!((patient_node.close_reason(), patient_controller.close_reason()), (None, None));
+        width.store(WIDE, Ordering::Relaxed);
+        let (opened, accepted) = tokio::join!(
+            async {
+                let mut stream = patient_node.open_bi().await.unwrap();
+                stream.0.write_all(b"word").await.unwrap();
+                stream
+            },
+            tokio::time::timeout(PATIENCE, patient_controller.accept_bi()),
+        );
+        drop((opened, accepted.unwrap().unwrap()));
+    }
+
+    #[tokio::test]
     async fn a_stranger_has_one_stream_and_little_room() {
         let identity = Identity::generate().unwrap();
         let token = JoinToken::generate(identity.fingerprint());
         let mut listener = Listener::bind(LOCALHOST, &identity).unwrap();
         let address = listener.local_addr().unwrap();
-        let accept = async { listener.accept().await.unwrap().establish().await };
+        let accept = async { listener.accept().await.unwrap().establish(limits::SILENCE).await };
         let connector = Connector::new(address).unwrap();
         let (connected, accepted) = tokio::join!(connector.connect(address, &token, PATIENCE), accept);
         let (node, controller) = (Connection::Quic(connected.unwrap()), Connection::Quic(accepted.unwrap()));

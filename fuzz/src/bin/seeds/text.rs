@@ -20,6 +20,7 @@ backlog_per_node = "1 GiB"
 message_size = 4096
 item_size = "16 MiB"
 handshake_time = "1s 500ms"
+silence = "10s"
 handshakes = 64
 validate_above = 8
 connections_per_second = 100

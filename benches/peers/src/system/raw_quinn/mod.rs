@@ -68,7 +68,7 @@ type BothWays = (SendStream, RecvStream);
 
 async fn accept(listener: &mut Listener) -> Result<(Connection, BothWays)> {
     let incoming = listener.accept().await.ok_or("the router listens no more")?;
-    let connection = incoming.establish().await?;
+    let connection = incoming.establish(daffi::limits::SILENCE).await?;
     // Until then a peer may open one stream and send little.
     daffi_core::transport::Connection::Quic(connection.clone()).admit(0);
     let (send, mut receive) = connection.accept_bi().await?;

@@ -101,11 +101,12 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use daffi_controller::Limits;
+use daffi_controller::{Access, ConfigFile, Limits};
 pub use daffi_core::{node::Builder as NodeBuilder, transport::memory::Links};
 use daffi_core::{
     node::Node,
@@ -122,7 +123,7 @@ const CONTROLLER: &str = "controller";
 #[derive(Clone)]
 pub struct Network {
     network: memory::Network,
-    token: JoinToken,
+    access: Access,
     runtime: Handle,
     limits: Limits,
     controller: Arc<Mutex<Option<Controller>>>,
@@ -146,9 +147,9 @@ impl Network {
             panic!("a test network runs on the test's runtime: make it within one, for example in a `#[tokio::test]`");
         };
         // Nodes check a fingerprint when they check a certificate, and here there is none.
-        let token = JoinToken::generate([0; 32]);
+        let access = Access::from(JoinToken::generate([0; 32]));
         let network = memory::Network::new();
-        let network = Self { network, token, runtime, limits: Limits::default(), controller: Arc::default() };
+        let network = Self { network, access, runtime, limits: Limits::default(), controller: Arc::default() };
         network.restart_controller();
         network
     }
@@ -175,9 +176,33 @@ impl Network {
         self
     }
 
+    /// The same where the controller goes by a config file of this text: by its limits and rules. Certificates take no part: there are
+    /// none on this network. To be said before the first node joins.
+    ///
+    /// # Panics
+    ///
+    /// If the text cannot be understood.
+    #[must_use]
+    #[track_caller]
+    pub fn config(self, text: &str) -> Self {
+        self.reload_controller(text);
+        self.limits(parse(text).limits)
+    }
+
+    /// What a reload of the controller does whose config file has this text now: its rules hold from now on, for everybody. The limits
+    /// stay as they were.
+    ///
+    /// # Panics
+    ///
+    /// If the text cannot be understood.
+    #[track_caller]
+    pub fn reload_controller(&self, text: &str) {
+        self.access.replace(self.access.token().into(), parse(text).rules);
+    }
+
     /// Sets up a node of this name on the network: give it callbacks and join.
     pub fn node(&self, name: impl Into<String>) -> NodeBuilder {
-        Node::builder().name(name).network(&self.network, CONTROLLER).token(self.token.to_string())
+        Node::builder().name(name).network(&self.network, CONTROLLER).token(self.access.token().to_string())
     }
 
     /// The link of the node of this name. It need not have joined yet: what is done to the link holds when it does.
@@ -236,7 +261,7 @@ impl Network {
         self.crash_controller();
         let (stop, stopped) = watch::channel(None);
         let listener = Listener::Memory(self.network.listen(CONTROLLER));
-        let task = daffi_controller::serve(listener, self.token.clone(), self.limits.clone(), stopped);
+        let task = daffi_controller::serve(listener, self.access.clone(), self.limits.clone(), stopped);
         let task = self.runtime.spawn(task);
         *self.controller() = Some(Controller { stop, task });
     }
@@ -245,6 +270,11 @@ impl Network {
         // It is replaced whole.
         self.controller.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[track_caller]
+fn parse(config: &str) -> ConfigFile {
+    ConfigFile::parse(config, Path::new("config")).unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Default for Network {

@@ -10,6 +10,8 @@ mod calls;
 mod ledger;
 #[path = "simulation/plan.rs"]
 mod plan;
+#[path = "simulation/rules.rs"]
+mod rules;
 #[path = "simulation/run.rs"]
 mod run;
 #[path = "simulation/service.rs"]

@@ -87,14 +87,23 @@ impl ConfigFile {
     /// [`ConfigFileError`].
     pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigFileError::Io { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// The same of a file's text, which is at this path.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigFileError::Invalid`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigFileError> {
         let invalid = |start: Option<usize>, message: String| {
             let before = start.and_then(|start| text.get(..start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             ConfigFileError::Invalid { path: path.to_owned(), line, message }
         };
-        let mut file: Self = toml::from_str(&text)
+        let mut file: Self = toml::from_str(text)
             .map_err(|error| invalid(error.span().map(|span| span.start), error.message().to_owned()))?;
-        file.limits.check().map_err(|wrong| invalid(start_of(&text, "limits", wrong.name()), wrong.to_string()))?;
+        file.limits.check().map_err(|wrong| invalid(start_of(text, "limits", wrong.name()), wrong.to_string()))?;
         let CertificateFiles { certificate, key, ca, required: _ } = &mut file.certificates;
         for relative in [certificate, key, ca].into_iter().flatten() {
             // A path that is absolute stays as it is.

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use daffi::{OnSlow, limits};
 use fastrand::Rng;
 
-use crate::ms;
+use crate::{ms, rules::Forbidden};
 
 /// How long things begin to happen. What has begun by then may end later.
 const SPAN: u64 = 20_000;
@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     /// How long each node's callbacks take for an item.
     pub(crate) speeds: Vec<Duration>,
     pub(crate) delay: Duration,
+    /// What the controller's rules forbid at first.
+    pub(crate) forbidden: Forbidden,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -35,6 +37,7 @@ pub(crate) enum What {
     Call(Call),
     Stream(Stream),
     Results(Results),
+    Schedule(Schedule),
     /// All links from now on.
     Delay(Duration),
     /// One link from now on: what goes another way overtakes it.
@@ -51,6 +54,10 @@ pub(crate) enum What {
     Crash(Place, Duration),
     /// The process leaves with this grace, and so long after another has its name.
     Leave(Place, Duration, Duration),
+    /// The controller's rules forbid this from now on.
+    Rules(Forbidden),
+    /// One that has not the token tries to join.
+    Stranger,
 }
 
 #[derive(Debug, Clone)]
@@ -108,12 +115,25 @@ pub(crate) struct Results {
     pub(crate) enough: Option<u64>,
 }
 
+/// Calls by the clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Schedule {
+    pub(crate) id: u64,
+    pub(crate) from: Place,
+    pub(crate) every: Duration,
+    /// How long each takes.
+    pub(crate) takes: Duration,
+    /// After how long it is cancelled.
+    pub(crate) lasts: Duration,
+}
+
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let nodes = rng.usize(3..=5);
         let speeds = (0..nodes).map(|_| ms(pick(&mut rng, &[0, 0, 1, 2, 5, 30]))).collect();
         let delay = ms(pick(&mut rng, &[0, 1, 3, 20]));
+        let forbidden = if rng.u8(0..3) == 0 { Forbidden::some(&mut rng, nodes) } else { Forbidden::default() };
         let mut steps = Vec::new();
         for id in 0..rng.u64(8..=16) {
             steps.push(Step { at: ms(rng.u64(0..SPAN)), what: work(&mut rng, id, nodes) });
@@ -124,11 +144,17 @@ impl Plan {
             steps.push(Step { at: ms(rng.u64(0..SPAN)), what: fault(&mut rng, nodes, calm) });
         }
         steps.sort_by_key(|step| step.at);
-        Self { seed, speeds, delay, steps }
+        Self { seed, speeds, delay, forbidden, steps }
     }
 
     pub(crate) fn nodes(&self) -> usize {
         self.speeds.len()
+    }
+
+    /// How many streams of large items there are.
+    pub(crate) fn large_streams(&self) -> u64 {
+        let large = |step: &&Step| matches!(&step.what, What::Stream(stream) if stream.form == Form::Large);
+        self.steps.iter().filter(large).count() as u64
     }
 
     /// Whether a stream between these, during this time, has to get through: nothing was broken for nearly as long as a stream waits.
@@ -173,8 +199,8 @@ fn work(rng: &mut Rng, id: u64, nodes: usize) -> What {
     let from = rng.usize(0..nodes);
     let other = (from + rng.usize(1..nodes)) % nodes;
     let maybe = |rng: &mut Rng| (rng.u8(0..6) == 0).then(|| ms(rng.u64(0..1_500)));
-    match rng.u8(0..10) {
-        0..4 => {
+    match rng.u8(0..20) {
+        0..8 => {
             let to = match rng.u8(0..4) {
                 0 => To::Next,
                 1 => To::All,
@@ -186,7 +212,7 @@ fn work(rng: &mut Rng, id: u64, nodes: usize) -> What {
             let idempotent = retries && rng.bool();
             What::Call(Call { id, from, to, takes, timeout, dropped: maybe(rng), retries, idempotent })
         }
-        4..9 => {
+        8..17 => {
             let form = match rng.u8(0..60) {
                 0 => Form::Large,
                 1..10 => Form::Whole,
@@ -205,10 +231,14 @@ fn work(rng: &mut Rng, id: u64, nodes: usize) -> What {
             let stall = ms(pick(rng, &[10_000, 10_000, 10_000, 1_500]));
             What::Stream(Stream { id, from, items, every, on_slow, live, form, stall, dropped: maybe(rng) })
         }
-        _ => {
+        17..19 => {
             let (items, every) = (pick(rng, &[0, 3, 50]), ms(pick(rng, &[0, 5, 200])));
             let enough = (rng.u8(0..4) == 0).then(|| rng.u64(0..10));
             What::Results(Results { id, from, to: other, items, every, enough })
+        }
+        _ => {
+            let (every, takes) = (ms(pick(rng, &[20, 500, 3_000])), ms(pick(rng, &[0, 5, 700])));
+            What::Schedule(Schedule { id, from, every, takes, lasts: ms(rng.u64(0..8_000)) })
         }
     }
 }
@@ -217,7 +247,7 @@ fn fault(rng: &mut Rng, nodes: usize, calm: bool) -> What {
     let node = rng.usize(0..nodes);
     let short = ms(rng.u64(10..3_000));
     let time = if calm { short } else { ms(pick(rng, &[50, 1_000, 2_700, 2_900, 6_000, 12_000])) };
-    match rng.u8(0..if calm { 12 } else { 16 }) {
+    match rng.u8(0..if calm { 14 } else { 18 }) {
         0 if rng.bool() => What::Delay(ms(pick(rng, &[0, 2, 15, 80]))),
         0 => What::Slow(node, ms(pick(rng, &[0, 5, 80, 400]))),
         1 => What::Loss(node, pick(rng, &[0, 2, 10, 30]) as f64 / 100.0),
@@ -227,7 +257,9 @@ fn fault(rng: &mut Rng, nodes: usize, calm: bool) -> What {
         9 => What::CrashController(if calm { ms(rng.u64(0..2_000)) } else { time }),
         10 => What::CrashController(ms(0)),
         11 => What::StopController(ms(pick(rng, &[0, 100, 1_000])), short / 2),
-        12..14 => What::Crash(node, ms(pick(rng, &[0, 100, 3_000, 9_000]))),
+        12 => What::Rules(Forbidden::some(rng, nodes)),
+        13 => What::Stranger,
+        14..16 => What::Crash(node, ms(pick(rng, &[0, 100, 3_000, 9_000]))),
         _ => What::Leave(node, ms(pick(rng, &[0, 500, 5_000])), ms(pick(rng, &[0, 10, 2_000]))),
     }
 }
@@ -238,7 +270,7 @@ fn pick(rng: &mut Rng, of: &[u64]) -> u64 {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "speeds {:?}, delay {:?}", self.speeds, self.delay)?;
+        writeln!(f, "speeds {:?}, delay {:?}, {:?}", self.speeds, self.delay, self.forbidden)?;
         self.steps.iter().try_for_each(|Step { at, what }| writeln!(f, "{at:>10?} {what:?}"))
     }
 }

@@ -24,10 +24,30 @@ const SEEDS: u64 = 2_000;
 #[cfg(tokio_unstable)]
 const TWICE: u64 = 25;
 
+/// How many bytes a run may take at once: somewhat more than ever was seen, of 2,000 seeds 2 MB, with the trace.
+const ROOM: u64 = 4 << 20;
+
+/// How many more for each stream of large items, each of which may be on its way to four others: 31 MB were seen.
+const ROOM_OF_LARGE: u64 = 40 << 20;
+
+/// How many bytes may be left of a run: the first of a thread leaves 20 kB.
+const KEPT: i64 = 64 << 10;
+
 /// What came of a run.
+#[derive(Default)]
 struct Outcome {
     faults: Vec<String>,
     trace: Vec<String>,
+}
+
+impl Outcome {
+    /// How much memory it takes.
+    fn size(&self) -> usize {
+        let of = |lines: &Vec<String>| {
+            lines.capacity() * size_of::<String>() + lines.iter().map(String::capacity).sum::<usize>()
+        };
+        of(&self.faults) + of(&self.trace)
+    }
 }
 
 #[test]
@@ -95,7 +115,23 @@ thread_local! {
     static PANICS: Cell<u32> = const { Cell::new(0) };
 }
 
+/// Runs a plan, and looks whether it gives back what it has taken of memory: everything in it is over by then.
 fn run(plan: Plan) -> Outcome {
+    let mut outcome = Outcome::default();
+    let room = ROOM + plan.large_streams() * ROOM_OF_LARGE;
+    let taken = allocation_counter::measure(|| outcome = watch(plan));
+    let (most, kept) = (taken.bytes_max, taken.bytes_current - outcome.size() as i64);
+    if most > room {
+        outcome.faults.push(format!("it took {most} bytes at once, and {room} were enough"));
+    }
+    if kept > KEPT {
+        outcome.faults.push(format!("{kept} bytes were not given back"));
+    }
+    outcome
+}
+
+/// Runs a plan, and catches panics.
+fn watch(plan: Plan) -> Outcome {
     static COUNTS_PANICS: Once = Once::new();
     COUNTS_PANICS.call_once(|| {
         let before = panic::take_hook();

@@ -134,6 +134,13 @@ pub(crate) mod remote {
         pub(crate) async fn work(call: u64, millis: u64) -> Answer;
     }
 
+    pub(crate) mod repeated {
+        use super::Answer;
+
+        #[daffi::fetcher(PERIOD)]
+        pub(crate) async fn work(call: u64, millis: u64) -> Answer;
+    }
+
     pub(crate) mod all {
         use super::Answer;
 

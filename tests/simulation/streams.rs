@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::{
     ledger::Process,
     plan::{Form, Place, Stream, What},
+    rules::Verdict,
     service::{Item, Large, paced, remote},
     world::{World, name},
 };
@@ -103,6 +104,11 @@ impl Check<'_> {
         }
     }
 
+    /// Whether the producer was allowed this all the time.
+    fn verdict(&self) -> Verdict {
+        self.world.allowed_since(self.span.0, self.stream.from, callback(self.stream.form))
+    }
+
     fn report(&self, report: &Report) {
         self.holds(report.sent <= self.stream.items, || format!("sent {} items", report.sent));
         for entry in &report.entries {
@@ -118,6 +124,7 @@ impl Check<'_> {
     /// Of a receiver that went on to the end all items are accounted for.
     fn went_on(&self, report: &Report, entry: &Entry, count: Option<u64>) {
         let Entry { node, first, delivered, dropped, .. } = entry;
+        self.holds(self.verdict() != Verdict::Forbidden, || format!("it was not allowed: {entry:?}"));
         let finished = self.stream.form != Form::Whole || count == Some(*delivered);
         self.holds(finished, || format!("the callback returned {count:?}: {entry:?}"));
         self.holds(delivered + dropped + first == report.sent, || {
@@ -144,6 +151,7 @@ impl Check<'_> {
         let lasts = nodes.iter().all(|node| self.lasts(*node));
         let excused = match error {
             CallError::NodeLost { .. } | CallError::Stalled { .. } => !lasts || !self.is_bearable(&nodes),
+            CallError::NotAllowed { .. } => self.verdict() != Verdict::Allowed,
             CallError::Stopping { .. } | CallError::NoNode { .. } | CallError::NoCallback { .. } => true,
             _ => false,
         };
@@ -198,7 +206,21 @@ pub(crate) fn check_all(world: &World) {
             let begins =
                 stream.on_slow != OnSlow::Block || stream.live || taken.first().is_none_or(|first| *first == 0);
             world.ledger.check(begins, || format!("stream {id} begins late at process {}: {taken:?}", process.0));
+            let verdict = world.allowed_since(world.began() + step.at, stream.from, callback(stream.form));
+            let allowed = verdict != Verdict::Forbidden || taken.is_empty();
+            world
+                .ledger
+                .check(allowed, || format!("stream {id} never was allowed: {taken:?} at process {}", process.0));
         }
+    }
+}
+
+/// To which a stream of this form goes.
+const fn callback(form: Form) -> &'static str {
+    match form {
+        Form::Items => "take",
+        Form::Large => "weigh",
+        Form::Whole => "swallow",
     }
 }
 

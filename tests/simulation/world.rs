@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use daffi::{Event, Node, limits, testing::Network};
+use daffi::{Event, JoinToken, Node, limits, testing::Network};
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -19,6 +19,7 @@ use crate::{
     ledger::{Ledger, Process},
     ms,
     plan::{Place, Plan, What},
+    rules::{Forbidden, History, Verdict},
     service::Service,
     streams,
 };
@@ -36,6 +37,7 @@ const WORKS: Duration = Duration::from_secs(120);
 pub(crate) struct World {
     pub(crate) plan: Arc<Plan>,
     pub(crate) ledger: Ledger,
+    rules: History,
     net: Network,
     seats: Arc<Mutex<Vec<Option<Seat>>>>,
     work: Arc<Mutex<Vec<Task>>>,
@@ -60,9 +62,11 @@ impl World {
         // Neither the system's time nor its random numbers take part.
         fastrand::seed(plan.seed);
         let net = Network::new().seed(plan.seed).starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
+        let net = net.config(&plan.forbidden.config(plan.nodes()));
         net.links().delay(plan.delay);
         let seats = (0..plan.nodes()).map(|_| None).collect();
         Self {
+            rules: History::new(plan.forbidden.clone()),
             plan: Arc::new(plan),
             ledger: Ledger::new(),
             net,
@@ -100,6 +104,7 @@ impl World {
         match what.clone() {
             What::Call(call) => self.work(call.from, |node| calls::call(world, node, call)),
             What::Results(call) => self.work(call.from, |node| calls::results(world, node, call)),
+            What::Schedule(schedule) => self.work(schedule.from, |node| calls::schedule(world, node, schedule)),
             What::Stream(stream) => {
                 let Some(process) = self.process(stream.from) else { return };
                 self.work(stream.from, |node| streams::stream(world, node, process, stream));
@@ -154,7 +159,25 @@ impl World {
                     world.join(place).await;
                 });
             }
+            What::Rules(forbidden) => self.forbid(forbidden),
+            What::Stranger => self.later(Duration::ZERO, async move {
+                let stranger = world.net.node("stranger").callbacks([]).token(JoinToken::generate([0; 32]).to_string());
+                let joined = stranger.connect_timeout(limits::SILENCE).join().await;
+                world.ledger.note(format_args!("a stranger: {joined:?}"));
+                world.ledger.check(joined.is_err(), || "a stranger has joined".into());
+            }),
         }
+    }
+
+    /// Has the controller read rules that forbid this.
+    fn forbid(&self, forbidden: Forbidden) {
+        self.net.reload_controller(&forbidden.config(self.plan.nodes()));
+        self.rules.change(self.ledger.now(), forbidden);
+    }
+
+    /// Whether a node has been allowed since then, in the time of the ledger, to call a callback or send streams to it.
+    pub(crate) fn allowed_since(&self, then: Duration, place: Place, callback: &'static str) -> Verdict {
+        self.rules.since(then, place, callback)
     }
 
     /// Begins the work of a process, if there is one.
@@ -304,11 +327,17 @@ impl World {
 
     /// Looks whether everything works again, and whether anything was left behind.
     async fn finish(&self) {
-        let nodes: Vec<_> = self.seats().iter().flatten().map(|seat| (seat.process, seat.node.clone())).collect();
-        for (from, node) in &nodes {
-            for (to, other) in &nodes {
+        let nodes: Vec<_> = {
+            let seats = self.seats();
+            let seats = seats.iter().enumerate();
+            seats
+                .filter_map(|(place, seat)| seat.as_ref().map(|seat| (place, seat.process, seat.node.clone())))
+                .collect()
+        };
+        for (place, from, node) in &nodes {
+            for (_, to, other) in &nodes {
                 if from != to {
-                    calls::last(self, node, other.name(), *to).await;
+                    calls::last(self, *place, node, other.name(), *to).await;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Where a network runs, and what its nodes are.
 
-use daffi::{callbacks, testing::Network};
+use daffi::{CallError, JoinError, callbacks, limits, testing::Network};
 
 use crate::{client, ms, remote, server};
 
@@ -30,6 +30,36 @@ async fn networks_know_nothing_of_each_other() {
     second.links().partition();
     assert_eq!(remote::double(1).on(&b).await, Ok(2));
     assert!(remote::double(1).on(&other_b).timeout(ms(100)).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_controller_goes_by_its_config() {
+    let rules = "[[rule]]\nnodes = \"a\"\noffer = \"*\"\n[[rule]]\nnodes = \"client\"\ncall = \"double\"\n";
+    let net = Network::new().config(&format!("{rules}[limits]\nnodes = 2\n"));
+    let _a = server(&net, "a").await;
+    let b = client(&net, &["a"]).await;
+    assert_eq!(remote::double(4).on(&b).await, Ok(8));
+    assert!(matches!(remote::double_sync(4).on(&b).await, Err(CallError::NotAllowed { .. })));
+    let one_more = net.node("c").callbacks([]).connect_timeout(ms(100)).join().await.unwrap_err();
+    assert!(matches!(one_more, JoinError::Limit { .. }), "{one_more:?}");
+
+    net.reload_controller("[[rule]]\nnodes = \"*\"\noffer = \"*\"\ncall = \"double_sync\"\n");
+    assert_eq!(remote::double_sync(4).on(&b).await, Ok(8));
+    assert!(matches!(remote::double(4).on(&b).await, Err(CallError::NotAllowed { .. })));
+    // They hold at a controller that is started again, too.
+    net.restart_controller();
+    net.advance(limits::SILENCE + ms(2_000)).await;
+    b.wait_process("a").await.unwrap();
+    assert!(matches!(remote::double(4).on(&b).await, Err(CallError::NotAllowed { .. })));
+    // Without rules everything is allowed.
+    net.reload_controller("");
+    assert_eq!(remote::double(4).on(&b).await, Ok(8));
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic = "config:2: "]
+async fn a_config_that_cannot_be_understood_says_where() {
+    drop(Network::new().config("[limits]\nnode = 2\n"));
 }
 
 #[tokio::test]

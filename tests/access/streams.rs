@@ -1,8 +1,15 @@
 //! Rules for streams: each receiver's end says whether it was allowed.
 
-use std::{sync::mpsc, vec::Drain};
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+    vec::Drain,
+};
 
-use daffi::{CallError, Event, Incoming, Right, StreamEnded, callback, callbacks, fetcher};
+use daffi::{CallError, Event, Incoming, Right, StreamEnded, callback, callbacks, fetcher, testing::Network};
 use daffi_core::{
     link::{Intake, Reader, receive_frames},
     transport::{Connection, JoinToken, SendStream, quic::Connector},
@@ -16,6 +23,7 @@ use daffi_core::{
         preamble,
     },
 };
+use futures_util::{Stream, stream};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -55,6 +63,8 @@ mod send {
     pub(super) async fn add(n: u64) -> u64;
     #[fetcher]
     pub(super) async fn count() -> impl Stream<Item = u64>;
+    #[fetcher]
+    pub(super) async fn begin() -> impl Stream<Item = u64>;
 }
 
 const OFFERS: &str = "[[rule]]\nnodes = \"taker-*\"\noffer = \"*\"\n";
@@ -134,6 +144,31 @@ async fn a_stream_of_results_under_way_ends_when_a_new_rule_forbids_its_call() {
         }
     });
     assert_forbidden::<u64>(Err(error.await), ["sender", "taker-1", "count"], Right::Call);
+}
+
+static BEGAN: AtomicBool = AtomicBool::new(false);
+
+#[callback]
+async fn begin() -> impl Stream<Item = u64> {
+    BEGAN.store(true, Ordering::Relaxed);
+    stream::iter(0..)
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_a_new_rule_forbids_before_they_begin_do_not_come_though_the_call_ran() {
+    let net = Network::new().config(&rules("call = \"begin\""));
+    let sender = net.node("sender").callbacks([]).join().await.unwrap();
+    let _taker = net.node("taker-1").callbacks(callbacks![begin]).join().await.unwrap();
+    sender.wait_process("taker-1").await.unwrap();
+    net.link("taker-1").delay(Duration::from_millis(100));
+    let change = async {
+        // The call has arrived at the other node, and its results not yet at the controller.
+        net.advance(Duration::from_millis(150)).await;
+        net.reload_controller(&rules(""));
+    };
+    let (results, ()) = tokio::join!(send::begin().on(&sender).into_future(), change);
+    assert_forbidden(results.map(drop), ["sender", "taker-1", "begin"], Right::Call);
+    assert!(BEGAN.load(Ordering::Relaxed));
 }
 
 /// A node made by hand that offers both, and waits for a call: the call, the caller, and the number of what was not called.

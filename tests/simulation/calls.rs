@@ -173,8 +173,9 @@ impl<'a> Asked<'a> {
     /// Nothing ran of what says so, not even later. To be idempotent does not count: an earlier attempt may have run.
     fn failed(&self, error: &CallError, idempotent: bool, node: Option<&str>) {
         self.may_fail_so(error);
-        let may_have_run = !error.is_retryable() && !matches!(error, CallError::NotAllowed { .. });
-        if !may_have_run && !idempotent {
+        // The results of a call that ran may be forbidden by rules that changed meanwhile.
+        let not_allowed = matches!(error, CallError::NotAllowed { .. }) && self.callback != "count";
+        if (error.is_retryable() || not_allowed) && !idempotent {
             self.world.ledger.must_not_run(self.id, node);
         }
     }

@@ -120,7 +120,8 @@ pub enum CallError<E = Never> {
         /// The callback's signature, its node, and where it stands.
         callback: String,
     },
-    /// The controller's rules do not allow it. The callback did not run.
+    /// The controller's rules do not allow it. The callback did not run, unless its result is a stream: then it may have, if the rules have
+    /// changed since it was called.
     #[error(
         "node {caller:?} may not {} {callback:?} of node {node:?}: no rule of the controller allows {}; whoever keeps its rules can add \
          one",

@@ -17,7 +17,7 @@ built() {
         environment=(LD_LIBRARY_PATH="$clang_libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}")
     fi
     messages=$(cd "$repo" && env "${environment[@]}" cargo "$command" --locked --message-format json-render-diagnostics \
-        --workspace --features v4l2 "$@")
+        --workspace --features "$features" "$@")
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$messages" | tail -n 1
 }
 

@@ -169,8 +169,16 @@ impl Network {
     }
 
     /// The same with these limits of the controller's. To be said before the first node joins.
+    ///
+    /// # Panics
+    ///
+    /// If no controller can keep to them.
     #[must_use]
+    #[track_caller]
     pub fn limits(mut self, limits: Limits) -> Self {
+        if let Err(wrong) = limits.check() {
+            panic!("{wrong}");
+        }
         self.limits = limits;
         self.restart_controller();
         self
@@ -274,7 +282,10 @@ impl Network {
 
 #[track_caller]
 fn parse(config: &str) -> ConfigFile {
-    ConfigFile::parse(config, Path::new("config")).unwrap_or_else(|error| panic!("{error}"))
+    match ConfigFile::parse(config, Path::new("config")) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 impl Default for Network {

@@ -41,19 +41,19 @@ async fn a_call_ends_when_its_receiver_is_killed() {
 #[tokio::test]
 async fn a_death_is_noticed_as_soon_as_the_config_file_says() {
     limited(async {
-        let mut system = System::configured("[limits]\nsilence = \"1s\"\n");
+        let mut system = System::configured("[limits]\nsilence = \"500ms\"\n");
         let mut sender = system.controller("taker", "sender").await;
         let mut receiver = system.process("taker", "receiver").await;
         sender.ask("wait receiver").await;
         sender.tell("hang receiver").await;
         receiver.says("hanging").await;
         // Neither says anything for longer than that.
-        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
         receiver.kill().await;
         let killed = Instant::now();
         let lost = r#"node "receiver" was lost during the call; its callback may have run"#;
         assert_eq!(sender.answer().await, lost);
-        // It would take longer by default.
+        // By default it takes longer than this, from the receiver's last word on.
         assert!(killed.elapsed() < limits::SILENCE - limits::KEEP_ALIVE, "{:?}", killed.elapsed());
     })
     .await;

@@ -1,6 +1,6 @@
 //! What ends, comes or is given up while somebody else is away. The simulation found each of these.
 
-use daffi::{CallError, Event, Node, StreamEnded, testing::Network};
+use daffi::{CallError, Event, Limits, Node, StreamEnded, limits, testing::Network};
 use futures_util::{Stream, future::join_all, stream};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -139,6 +139,30 @@ async fn a_short_stream_runs_once_however_many_end_before_its_end_is_heard() {
     let report = report.unwrap();
     assert!(report.is_complete() && report.receiver("a").unwrap().delivered == 3, "{report:?}");
     assert_eq!(seen.all().len() as u64, OTHERS + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_stream_runs_once_however_late_its_producer_misses_the_controller() {
+    let mut longest = Limits::default();
+    longest.silence = limits::MAX_SILENCE;
+    let net = Network::new().limits(longest);
+    let (a, seen) = receiver(&net, "a", ms(1)).await;
+    let first = producer(&net, &["a"]).await;
+    let second = net.node("second").callbacks([]).join().await.unwrap();
+    second.wait_process(a.name()).await.unwrap();
+    let meanwhile = async {
+        seen.has(3).await;
+        net.link("producer").partition();
+        // It is away for as long as its stream waits for a controller, once it misses one.
+        net.advance(limits::MAX_SILENCE + limits::RESUME - ms(1_000)).await;
+        // What ends now might take the place of what ended then.
+        assert!(remote::take([3]).on(&second).await.unwrap().is_complete());
+        net.restart_controller();
+        net.link("producer").heal();
+    };
+    let (report, ()) = tokio::join!(remote::take(stream::iter(0..3)).on(&first).into_future(), meanwhile);
+    assert_eq!(report.unwrap().receiver("a").unwrap().delivered, 3);
+    assert_eq!(seen.all(), [0, 1, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]

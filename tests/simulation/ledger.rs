@@ -26,8 +26,10 @@ struct Books {
     processes: Vec<Life>,
     /// How often a call ran in a process.
     runs: BTreeMap<(u64, Process), u32>,
-    /// What came of a stream to a process, in the order in which it came.
-    taken: BTreeMap<(u64, Process), Vec<u64>>,
+    /// What came of a stream to a process, in the order in which it came, and when.
+    taken: BTreeMap<(u64, Process), Vec<(u64, Duration)>>,
+    /// How often a schedule fired.
+    fired: BTreeMap<u64, u64>,
     /// Callbacks that have begun and not ended.
     running: BTreeMap<u64, u32>,
     /// Calls of which it was said that they did not run, at any node or at this one.
@@ -121,12 +123,29 @@ impl Ledger {
 
     pub(crate) fn take(&self, stream: u64, process: Process, item: u64) {
         self.note(format_args!("stream {stream}: {item} in {process}"));
-        self.books().taken.entry((stream, process)).or_default().push(item);
+        let now = self.now();
+        self.books().taken.entry((stream, process)).or_default().push((item, now));
     }
 
     /// What a process has of a stream.
     pub(crate) fn taken(&self, stream: u64, process: Process) -> Vec<u64> {
-        self.books().taken.get(&(stream, process)).cloned().unwrap_or_default()
+        let books = self.books();
+        books.taken.get(&(stream, process)).into_iter().flatten().map(|(item, _)| *item).collect()
+    }
+
+    /// When the last item of a stream came to a process.
+    pub(crate) fn last_taken(&self, stream: u64, process: Process) -> Option<Duration> {
+        self.books().taken.get(&(stream, process))?.last().map(|(_, at)| *at)
+    }
+
+    /// A schedule is over, and fired so often.
+    pub(crate) fn fired(&self, schedule: u64, times: u64) {
+        self.books().fired.insert(schedule, times);
+    }
+
+    /// How often a schedule fired that is over.
+    pub(crate) fn firings(&self, schedule: u64) -> Option<u64> {
+        self.books().fired.get(&schedule).copied()
     }
 
     /// The calls and streams whose callbacks still run.

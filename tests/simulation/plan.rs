@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     /// How long each node's callbacks take for an item.
     pub(crate) speeds: Vec<Duration>,
     pub(crate) delay: Duration,
+    /// The controller's limit.
+    pub(crate) silence: Duration,
     /// What the controller's rules forbid at first.
     pub(crate) forbidden: Forbidden,
     pub(crate) steps: Vec<Step>,
@@ -133,6 +135,8 @@ impl Plan {
         let nodes = rng.usize(3..=5);
         let speeds = (0..nodes).map(|_| ms(pick(&mut rng, &[0, 0, 1, 2, 5, 30]))).collect();
         let delay = ms(pick(&mut rng, &[0, 1, 3, 20]));
+        let silence = pick(&mut rng, &[500, 1_000, 5_000, 10_000, 0, 0, 0, 0]);
+        let silence = if silence == 0 { limits::SILENCE } else { ms(silence) };
         let forbidden = if rng.u8(0..3) == 0 { Forbidden::some(&mut rng, nodes) } else { Forbidden::default() };
         let mut steps = Vec::new();
         for id in 0..rng.u64(8..=16) {
@@ -144,11 +148,17 @@ impl Plan {
             steps.push(Step { at: ms(rng.u64(0..SPAN)), what: fault(&mut rng, nodes, calm) });
         }
         steps.sort_by_key(|step| step.at);
-        Self { seed, speeds, delay, forbidden, steps }
+        Self { seed, speeds, delay, silence, forbidden, steps }
     }
 
     pub(crate) fn nodes(&self) -> usize {
         self.speeds.len()
+    }
+
+    /// The controller's config file, when it forbids this.
+    pub(crate) fn config(&self, forbidden: &Forbidden) -> String {
+        let rules = forbidden.config(self.nodes());
+        format!("{rules}[limits]\nsilence = '{}ms'\n", self.silence.as_millis())
     }
 
     /// How many streams of large items there are.
@@ -159,7 +169,7 @@ impl Plan {
 
     /// Whether a stream between these, during this time, has to get through: nothing was broken for nearly as long as a stream waits.
     pub(crate) fn is_bearable(&self, nodes: &[Place], from: Duration, to: Duration) -> bool {
-        let mut broken: Vec<_> = self.steps.iter().filter_map(|step| step.breaks(nodes)).collect();
+        let mut broken: Vec<_> = self.steps.iter().filter_map(|step| step.breaks(nodes, self.silence)).collect();
         broken.sort();
         let mut spells: Vec<(Duration, Duration)> = Vec::new();
         for (from, to) in broken {
@@ -182,13 +192,13 @@ const BEARABLE: Duration = Duration::from_millis(3_000);
 
 impl Step {
     /// From when to when this breaks the way between these nodes.
-    fn breaks(&self, nodes: &[Place]) -> Option<(Duration, Duration)> {
+    fn breaks(&self, nodes: &[Place], silence: Duration) -> Option<(Duration, Duration)> {
         let at = self.at;
         match self.what {
             What::Cut(node) if nodes.contains(&node) => Some((at, at)),
             What::CutAll => Some((at, at)),
             What::Partition(node, time) if nodes.contains(&node) => Some((at, at + time)),
-            What::CrashController(time) => Some((at, at + time.max(limits::SILENCE))),
+            What::CrashController(time) => Some((at, at + time.max(silence))),
             What::StopController(grace, time) => Some((at, at + grace + time)),
             _ => None,
         }
@@ -270,7 +280,8 @@ fn pick(rng: &mut Rng, of: &[u64]) -> u64 {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "speeds {:?}, delay {:?}, {:?}", self.speeds, self.delay, self.forbidden)?;
+        let Self { speeds, delay, silence, forbidden, .. } = self;
+        writeln!(f, "speeds {speeds:?}, delay {delay:?}, silence {silence:?}, {forbidden:?}")?;
         self.steps.iter().try_for_each(|Step { at, what }| writeln!(f, "{at:>10?} {what:?}"))
     }
 }

@@ -69,6 +69,13 @@ impl History {
         self.0.lock().unwrap().push((now, to));
     }
 
+    /// Since when a node is not allowed this, if it is not now.
+    pub(crate) fn forbidden_since(&self, place: Place, callback: &'static str) -> Option<Duration> {
+        let history = self.0.lock().unwrap();
+        let last = history.iter().rev().take_while(|(_, forbidden)| forbidden.contains(place, callback)).last();
+        last.map(|(since, _)| *since)
+    }
+
     /// Whether a node was allowed this all the time since then.
     pub(crate) fn since(&self, then: Duration, place: Place, callback: &'static str) -> Verdict {
         let history = self.0.lock().unwrap();

@@ -30,8 +30,8 @@ const ROOM: u64 = 4 << 20;
 /// How many more for each stream of large items, each of which may be on its way to four others: 31 MB were seen.
 const ROOM_OF_LARGE: u64 = 40 << 20;
 
-/// How many bytes may be left of a run: the first of a thread leaves 20 kB.
-const KEPT: i64 = 64 << 10;
+/// How many bytes may be left of a run. Mostly it is none at all; some go from one thread to another.
+const KEPT: i64 = 2 << 10;
 
 /// What came of a run.
 #[derive(Default)]
@@ -65,7 +65,7 @@ fn every_promise_holds_whatever_breaks() {
                     if seed >= seeds {
                         break;
                     }
-                    let Outcome { faults, trace } = run(Plan::of(seed));
+                    let Outcome { faults, trace } = run(seed);
                     if !faults.is_empty() {
                         let (plan, faults, trace) = (Plan::of(seed), faults.join("; "), trace.join("\n"));
                         let again = format!("DAFFI_SIMULATION_SEED={seed} cargo test --test simulation");
@@ -85,7 +85,7 @@ fn every_promise_holds_whatever_breaks() {
 #[test]
 fn a_seed_does_the_same_each_time() {
     for seed in 0..TWICE {
-        let (first, again) = (run(Plan::of(seed)).trace, run(Plan::of(seed)).trace);
+        let (first, again) = (run(seed).trace, run(seed).trace);
         let differs = first.iter().zip(&again).find(|(first, again)| first != again);
         assert!(first == again, "seed {seed}: {differs:?}");
     }
@@ -100,7 +100,7 @@ fn a_seed_says_what_happens() {
 
 /// Runs one seed, and prints what happened.
 fn run_again(seed: u64) {
-    let Outcome { faults, trace } = run(Plan::of(seed));
+    let Outcome { faults, trace } = run(seed);
     println!("{}\n{}", Plan::of(seed), trace.join("\n"));
     assert!(faults.is_empty(), "seed {seed} failed: {}", faults.join("; "));
 }
@@ -115,11 +115,14 @@ thread_local! {
     static PANICS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs a plan, and looks whether it gives back what it has taken of memory: everything in it is over by then.
-fn run(plan: Plan) -> Outcome {
+/// Runs a seed, and looks whether it gives back what it has taken of memory: everything in it is over by then.
+fn run(seed: u64) -> Outcome {
+    static FIRST: Once = Once::new();
+    // The first run makes what a process makes once.
+    FIRST.call_once(|| drop(watch(Plan::of(0))));
     let mut outcome = Outcome::default();
-    let room = ROOM + plan.large_streams() * ROOM_OF_LARGE;
-    let taken = allocation_counter::measure(|| outcome = watch(plan));
+    let room = ROOM + Plan::of(seed).large_streams() * ROOM_OF_LARGE;
+    let taken = allocation_counter::measure(|| outcome = watch(Plan::of(seed)));
     let (most, kept) = (taken.bytes_max, taken.bytes_current - outcome.size() as i64);
     if most > room {
         outcome.faults.push(format!("it took {most} bytes at once, and {room} were enough"));

@@ -17,6 +17,9 @@ use crate::{
 /// More than a batch takes that goes whole.
 const LARGE: usize = 5 << 19;
 
+/// How long what was sent while it was allowed may take to be taken: the longest partition, and the queue of the slowest receiver.
+const ON_ITS_WAY: Duration = Duration::from_secs(18);
+
 /// What became of a stream at one receiver.
 #[derive(Debug)]
 struct Entry {
@@ -206,6 +209,10 @@ pub(crate) fn check_all(world: &World) {
             let begins =
                 stream.on_slow != OnSlow::Block || stream.live || taken.first().is_none_or(|first| *first == 0);
             world.ledger.check(begins, || format!("stream {id} begins late at process {}: {taken:?}", process.0));
+            let late =
+                world.forbidden_since(stream.from, callback(stream.form)).zip(world.ledger.last_taken(id, process.0));
+            let late = late.filter(|(forbidden, taken)| *taken > *forbidden + ON_ITS_WAY);
+            world.ledger.check(late.is_none(), || format!("stream {id} goes on at process {}: {late:?}", process.0));
             let verdict = world.allowed_since(world.began() + step.at, stream.from, callback(stream.form));
             let allowed = verdict != Verdict::Forbidden || taken.is_empty();
             world

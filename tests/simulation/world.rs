@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use daffi::{Event, JoinToken, Node, limits, testing::Network};
+use daffi::{Event, JoinError, JoinToken, Node, limits, testing::Network};
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -26,7 +26,7 @@ use crate::{
 
 /// How long everything may take to be as before, once nothing is broken any more: a silent peer is noticed, a handshake begun in the
 /// wrong moment fails, the longest pause passes, and a name may have to become free first.
-const RECOVERS: Duration = Duration::from_secs(20);
+const RECOVERS: Duration = Duration::from_secs(30);
 
 /// How long work may go on after that: the longest time-out of a call, a stream's items at the slowest place, what waits for who does
 /// not come back, and all of that for a stream that is behind another.
@@ -62,7 +62,7 @@ impl World {
         // Neither the system's time nor its random numbers take part.
         fastrand::seed(plan.seed);
         let net = Network::new().seed(plan.seed).starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
-        let net = net.config(&plan.forbidden.config(plan.nodes()));
+        let net = net.config(&plan.config(&plan.forbidden));
         net.links().delay(plan.delay);
         let seats = (0..plan.nodes()).map(|_| None).collect();
         Self {
@@ -151,7 +151,7 @@ impl World {
             What::Leave(place, grace, away) => {
                 let Some(seat) = self.leave(place) else { return };
                 self.later(Duration::ZERO, async move {
-                    let bound = grace + limits::SILENCE + ms(2_000);
+                    let bound = grace + world.plan.silence + ms(2_000);
                     let stopped = timeout(bound, seat.node.stop(grace)).await;
                     world.ledger.check(stopped.is_ok(), || format!("node {place} did not stop within {bound:?}"));
                     drop(seat);
@@ -161,18 +161,30 @@ impl World {
             }
             What::Rules(forbidden) => self.forbid(forbidden),
             What::Stranger => self.later(Duration::ZERO, async move {
-                let stranger = world.net.node("stranger").callbacks([]).token(JoinToken::generate([0; 32]).to_string());
-                let joined = stranger.connect_timeout(limits::SILENCE).join().await;
-                world.ledger.note(format_args!("a stranger: {joined:?}"));
-                world.ledger.check(joined.is_err(), || "a stranger has joined".into());
+                let refused = world.stranger().await;
+                let holds = matches!(refused, Some(JoinError::WrongToken { .. } | JoinError::Unreachable { .. }));
+                world.ledger.check(holds, || format!("a stranger: {refused:?}"));
             }),
         }
     }
 
+    /// Why one is not let in that has not the token.
+    async fn stranger(&self) -> Option<JoinError> {
+        let stranger = self.net.node("stranger").callbacks([]).token(JoinToken::generate([0; 32]).to_string());
+        let refused = stranger.connect_timeout(limits::SILENCE).join().await.err();
+        self.ledger.note(format_args!("a stranger: {refused:?}"));
+        refused
+    }
+
     /// Has the controller read rules that forbid this.
     fn forbid(&self, forbidden: Forbidden) {
-        self.net.reload_controller(&forbidden.config(self.plan.nodes()));
+        self.net.reload_controller(&self.plan.config(&forbidden));
         self.rules.change(self.ledger.now(), forbidden);
+    }
+
+    /// Since when, in the time of the ledger, a node is not allowed any more what it once was.
+    pub(crate) fn forbidden_since(&self, place: Place, callback: &'static str) -> Option<Duration> {
+        self.rules.forbidden_since(place, callback)
     }
 
     /// Whether a node has been allowed since then, in the time of the ledger, to call a callback or send streams to it.
@@ -286,7 +298,7 @@ impl World {
         self.net.links().heal().loss(0.0).delay(ms(1));
         self.ledger.note(format_args!("nothing is broken any more"));
         // Until then some may not have noticed what broke last.
-        sleep(limits::SILENCE).await;
+        sleep(self.plan.silence).await;
         let agreed = timeout(RECOVERS, async {
             while !self.agrees() {
                 sleep(ms(10)).await;
@@ -341,6 +353,9 @@ impl World {
                 }
             }
         }
+        let refused = self.stranger().await;
+        let holds = matches!(refused, Some(JoinError::WrongToken { .. }));
+        self.ledger.check(holds, || format!("a stranger at the end: {refused:?}"));
         // Those who wait for a producer that does not come back.
         sleep(WORKS).await;
         let running = self.ledger.running();

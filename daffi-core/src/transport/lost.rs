@@ -77,15 +77,14 @@ pub enum ConnectionLost {
          limits let it take"
     )]
     Refused,
-    /// Nothing was heard of the other side for as long as the controller bears: [`SILENCE`](crate::wire::limits::SILENCE), unless its
-    /// limit `silence` says otherwise.
-    #[error("nothing was heard from the peer for longer than the controller's limit `silence`")]
+    /// Nothing was heard of the other side: for as long as the controller bears ([`SILENCE`](crate::wire::limits::SILENCE), unless its
+    /// limit `silence` says otherwise), or while the connection was made.
+    #[error("nothing was heard from the peer for too long")]
     TimedOut,
     /// The other side knows nothing of the connection any more: it was started again with its former state, or had heard nothing of this
     /// side for too long. Nobody but the other side can have said so.
     #[error(
-        "the peer knows nothing of the connection any more: it was started again, or had heard nothing of this side for longer than \
-         the controller's limit `silence`"
+        "the peer knows nothing of the connection any more: it was started again, or had heard nothing of this side for too long"
     )]
     Forgotten,
     /// The other side refused this side's certificate, or the lack of one.

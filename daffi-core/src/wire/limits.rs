@@ -84,9 +84,9 @@ pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// A peer that was not heard of for this long is taken for dead, unless the controller's limit `silence` says otherwise.
 pub const SILENCE: Duration = Duration::from_millis(2_800);
 
-/// The longest silence that a controller may bear. It is what nodes tell QUIC, which takes the shorter time of both sides: so it is the
-/// controller that decides.
-pub const MAX_SILENCE: Duration = Duration::from_secs(60);
+/// The longest silence that a controller may bear: as long as a stream waits for who is away. It is what nodes tell QUIC, which takes the
+/// shorter time of both sides: so it is the controller that decides.
+pub const MAX_SILENCE: Duration = RESUME;
 
 /// How often a node keeps a silent connection alive: three times within [`SILENCE`], and QUIC asks again when one is lost. Where
 /// the controller bears less than that, it asks as well.

@@ -15,13 +15,14 @@ use crate::{
     transport::SendStream,
     wire::{
         item_stream::{ReceiverId, StreamId},
-        limits::RESUME,
+        limits::{KEEP_ALIVE, MAX_SILENCE, RESUME},
     },
 };
 
 /// For how long a stream is remembered that has ended here. A producer may go on with one that this node gave up, or whose end it has
-/// not heard of: after a silence it misses the controller, waits for the next, and that one for this node, each no longer than this third.
-const REMEMBERED_FOR: Duration = RESUME.saturating_mul(3);
+/// not heard of: after a silence, which begins with its first word that nobody answers, it misses the controller, waits for the next, and
+/// that one for this node.
+const REMEMBERED_FOR: Duration = KEEP_ALIVE.saturating_add(MAX_SILENCE).saturating_add(RESUME.saturating_mul(2));
 
 /// How many are remembered at most: all that end in that time, up to 2,000 in a second.
 const REMEMBERED: usize = 64 << 10;

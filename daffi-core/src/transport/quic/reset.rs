@@ -20,7 +20,7 @@ use crate::transport::Identity;
 const SALT: &[u8] = b"daffi: keys from the controller's private key";
 const LABEL: &[u8] = b"stateless reset";
 
-/// How far resets are apart at least. quinn's 20 ms would have the last of a thousand nodes wait for 20 s, which is longer than the silence
+/// How far resets are apart at least. quinn's 20 ms would have the last of a thousand nodes wait for 20 s, which is longer than any silence
 /// that they bear. A reset is smaller than the packet that it answers, so it is of no use to a flood.
 const BETWEEN_RESETS: Duration = Duration::from_millis(1);
 

@@ -246,7 +246,7 @@ impl Controller {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let source = Source::new(config.clone())?;
         let Settings { certificates, tokens, rules, limits } = source.load()?;
-        let access = Access::new(tokens, rules);
+        let (rule_count, access) = (rules.len(), Access::new(tokens, rules));
         let (stop, stop_asked) = watch::channel(None);
         let (set_stopped, stopped) = watch::channel(false);
         let (started, start) = mpsc::channel();
@@ -277,7 +277,8 @@ impl Controller {
             .map_err(StartError::Thread)?;
         // The thread answers in any case.
         let (address, listener) = start.recv().map_err(|_| StartError::Thread(io::ErrorKind::Other.into()))??;
-        tracing::info!(%address, "controller listens");
+        let file = config.file.as_deref().map_or_else(|| "none".into(), |file| file.display().to_string());
+        tracing::info!(%address, config = file, rules = rule_count, "controller listens");
         Ok(Self { address, source: Mutex::new(source), access, limits, listener, stop, stopped })
     }
 
@@ -311,11 +312,12 @@ impl Controller {
         source.pin(&certificates)?;
         // From here on nothing fails.
         replace();
+        let rule_count = rules.len();
         self.access.replace(tokens, rules);
         if limits != self.limits {
             tracing::warn!("the config file has other limits now: they hold when the controller is started again");
         }
-        tracing::info!("read the config file, tokens and certificates again");
+        tracing::info!(rules = rule_count, "read the config file, tokens and certificates again");
         Ok(())
     }
 

@@ -11,7 +11,10 @@ use daffi_core::wire::{
     control::Terms,
     limits::{self, MAX_CALLBACKS, MAX_CALLS, MAX_LANE_BACKLOG, MAX_PAYLOAD},
 };
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny},
+};
 
 /// The most `handshake_time`, and more than any network needs: it is the time for which a stranger may hold a place.
 const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(3_600);
@@ -91,7 +94,7 @@ pub struct Limits {
 #[non_exhaustive]
 pub enum InvalidLimits {
     /// One is below the least that works.
-    #[error("the limit `{name}` is {value}, and has to be at least {least}")]
+    #[error("the limit `{name}` is {}, and has to be at least {}", in_its_unit(.name, *.value), in_its_unit(.name, *.least))]
     TooLow {
         /// Its name.
         name: &'static str,
@@ -101,7 +104,7 @@ pub enum InvalidLimits {
         least: u64,
     },
     /// One is above the most that works.
-    #[error("the limit `{name}` is {value}, and may be {most} at most")]
+    #[error("the limit `{name}` is {}, and may be {} at most", in_its_unit(.name, *.value), in_its_unit(.name, *.most))]
     TooHigh {
         /// Its name.
         name: &'static str,
@@ -205,8 +208,17 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// As people write it.
+fn in_its_unit(name: &str, value: u64) -> String {
+    match name {
+        "handshake_time" | "silence" => humantime::format_duration(Duration::from_millis(value)).to_string(),
+        _ => value.to_string(),
+    }
+}
+
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    ByteSize::deserialize(from).map(|size| size.as_u64())
+    let wrong = |error| D::Error::custom(format!("{error}; a size is a number of bytes, or text such as \"16 MiB\""));
+    ByteSize::deserialize(from).map(|size| size.as_u64()).map_err(wrong)
 }
 
 fn some_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
@@ -214,7 +226,15 @@ fn some_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error
 }
 
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Else(IgnoredAny),
+    }
+    let Written::Text(text) = Written::deserialize(from)? else {
+        return Err(D::Error::custom("a time is text with its unit, such as \"10s\""));
+    };
     humantime::parse_duration(&text).map_err(|error| D::Error::custom(format!("`{text}` is no time: {error}")))
 }
 
@@ -245,6 +265,10 @@ mod tests {
         assert!(error.contains("`node`") && error.contains("`nodes`"), "{error}");
         let error = serde_json::from_str::<Limits>(r#"{"handshake_time": "soon"}"#).unwrap_err().to_string();
         assert!(error.contains("`soon` is no time"), "{error}");
+        let error = serde_json::from_str::<Limits>(r#"{"silence": 10}"#).unwrap_err().to_string();
+        assert!(error.contains(r#"such as "10s""#), "{error}");
+        let error = serde_json::from_str::<Limits>(r#"{"item_size": "16 GiBi"}"#).unwrap_err().to_string();
+        assert!(error.contains(r#"such as "16 MiB""#), "{error}");
     }
 
     #[test]
@@ -269,6 +293,7 @@ mod tests {
         assert!(with(|l| l.handshake_time = Duration::ZERO).is_err());
         assert_eq!(with(|l| l.silence = Duration::from_millis(500)), Ok(()));
         let too_low = InvalidLimits::TooLow { name: "silence", value: 499, least: 500 };
+        assert_eq!(too_low.to_string(), "the limit `silence` is 499ms, and has to be at least 500ms");
         assert_eq!(with(|l| l.silence = Duration::from_millis(499)), Err(too_low));
         assert_eq!(with(|l| l.silence = Duration::from_secs(10)), Ok(()));
         assert!(with(|l| l.silence = Duration::from_millis(10_001)).is_err());

@@ -41,7 +41,10 @@ enum Rejected {
         "this controller speaks version {ours} of the daffi protocol and the node speaks {theirs}: upgrade the older of the two"
     )]
     Version { ours: u16, theirs: u16 },
-    #[error("the join token is not this controller's: give the node the one that `daffi-controller token` prints")]
+    #[error(
+        "the join token is not this controller's: give the node the one that `daffi-controller token` prints; if it was made just now, \
+         have the controller reload first (SIGHUP)"
+    )]
     Token,
     #[error(
         "the certificate that the node has shown names {}, and not {node:?}: give it one of its own, as \

@@ -123,8 +123,7 @@ pub fn read_identity(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -
         Ok(text) => text,
         Err(source) => return Err(CertificateError::Io { path, source }),
     };
-    let secret = secret::read(&key)?
-        .ok_or_else(|| CertificateError::Io { path: key, source: io::ErrorKind::NotFound.into() })?;
+    let secret = secret::read(&key)?.ok_or_else(|| CertificateError::Io { path: key, source: secret::missing() })?;
     Identity::from_pems(&text, &secret).map_err(|source| CertificateError::Identity { path, source })
 }
 

@@ -16,7 +16,11 @@ use super::{StateError, state::io_error};
 /// others than its owner may read it, or if it is root's, others than its group.
 pub fn read_secret(path: impl AsRef<Path>) -> Result<String, StateError> {
     let path = path.as_ref();
-    read(path)?.ok_or_else(|| io_error("read", path)(io::ErrorKind::NotFound.into()))
+    read(path)?.ok_or_else(|| io_error("read", path)(missing()))
+}
+
+pub(super) fn missing() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "there is no such file")
 }
 
 /// A secret file's text, or `None` if there is no such file.

@@ -85,7 +85,7 @@
 //! | [`delay`](Links::delay) | a call takes four times as much: two links, there and back |
 //! | [`loss`](Links::loss) | what was lost arrives later, and so does what is behind it on its stream; nothing is missing |
 //! | [`cut`](Links::cut) | the connection is gone at once, for both sides; the node joins again, calls have failed, streams go on |
-//! | [`partition`](Links::partition) | silence; after 2.8 seconds, or what the controller's limit `silence` says, both sides give up, and the node tries to join again |
+//! | [`partition`](Links::partition) | silence; after 2.4 seconds, or what the controller's limit `silence` says, both sides give up, and the node tries to join again |
 //! | [`heal`](Links::heal) | what was held up arrives; a node that was given up joins again, within 2 s |
 //!
 //! All traffic goes through the controller, so two nodes cannot be parted from each other alone. To part some from the rest,

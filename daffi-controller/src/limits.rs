@@ -62,8 +62,8 @@ pub struct Limits {
     /// longer loses its connection, and joins anew if it is a node. An hour at most.
     #[serde(deserialize_with = "time")]
     pub handshake_time: Duration,
-    /// After how long without a word a node is taken for dead, and the controller by its nodes; 2.8 s. Half a second at least, ten seconds
-    /// at most. By a node the time is counted from its first word that the controller leaves without an answer, up to 0.9 s later. It
+    /// After how long without a word a node is taken for dead, and the controller by its nodes; 2.4 s. Half a second at least, ten seconds
+    /// at most. By a node the time is counted from its first word that the controller leaves without an answer, up to 0.5 s later. It
     /// takes longer where answers are slow: three times what QUIC takes for the longest that one may be away.
     #[serde(deserialize_with = "time")]
     pub silence: Duration,

@@ -256,7 +256,7 @@ fn work(rng: &mut Rng, id: u64, nodes: usize) -> What {
 fn fault(rng: &mut Rng, nodes: usize, calm: bool) -> What {
     let node = rng.usize(0..nodes);
     let short = ms(rng.u64(10..3_000));
-    let time = if calm { short } else { ms(pick(rng, &[50, 1_000, 2_700, 2_900, 6_000, 12_000])) };
+    let time = if calm { short } else { ms(pick(rng, &[50, 1_000, 2_300, 2_500, 6_000, 12_000])) };
     match rng.u8(0..if calm { 14 } else { 18 }) {
         0 if rng.bool() => What::Delay(ms(pick(rng, &[0, 2, 15, 80]))),
         0 => What::Slow(node, ms(pick(rng, &[0, 5, 80, 400]))),

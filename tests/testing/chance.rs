@@ -80,5 +80,7 @@ async fn a_lost_packet_of_a_call_comes_a_probe_time_out_later() {
     times.dedup();
     // 80 ms; the call or its reply 40 + 1 + 25 ms later; both of them, or one twice.
     assert_eq!(times[..2], [80, 146], "{times:?}");
-    assert!(times.iter().all(|time| (time - 80) % 66 == 0), "{times:?}");
+    // One that was lost four times and more comes half a second later each time.
+    let rarely_lost = times.iter().take_while(|time| **time < 80 + 500);
+    assert!(rarely_lost.into_iter().all(|time| (time - 80) % 66 == 0), "{times:?}");
 }

@@ -81,16 +81,17 @@ pub const MAX_EARLY_CANCELS: usize = 256;
 /// How long a connection may take from its first packet to a valid hello.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// A peer that was not heard of for this long is taken for dead, unless the controller's limit `silence` says otherwise.
-pub const SILENCE: Duration = Duration::from_millis(2_800);
+/// A peer that was not heard of for this long is taken for dead, unless the controller's limit `silence` says otherwise. With
+/// [`KEEP_ALIVE`] it is below three seconds: who asks waits for that long from its first question without an answer on.
+pub const SILENCE: Duration = Duration::from_millis(2_400);
 
 /// The longest silence that a controller may bear: as long as a stream waits for who is away. It is what nodes tell QUIC, which takes the
 /// shorter time of both sides: so it is the controller that decides.
 pub const MAX_SILENCE: Duration = RESUME;
 
-/// How often a node keeps a silent connection alive: three times within [`SILENCE`], and QUIC asks again when one is lost. Where
+/// How often a node keeps a silent connection alive: four times within [`SILENCE`], and QUIC asks again when one is lost. Where
 /// the controller bears less than that, it asks as well.
-pub const KEEP_ALIVE: Duration = Duration::from_millis(900);
+pub const KEEP_ALIVE: Duration = Duration::from_millis(500);
 
 /// How long at most a stream waits for a node whose connection broke, or for the controller; for a shorter time, if it waits for a
 /// stalled receiver for a shorter time. A killed process holds up for so long those who have to have all items: long enough for a

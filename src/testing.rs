@@ -193,8 +193,9 @@ impl Network {
     #[must_use]
     #[track_caller]
     pub fn config(self, text: &str) -> Self {
-        self.reload_controller(text);
-        self.limits(parse(text).limits)
+        let ConfigFile { limits, rules, .. } = parse(text);
+        self.access.replace(self.access.token().into(), rules);
+        self.limits(limits)
     }
 
     /// What a reload of the controller does whose config file has this text now: its rules hold from now on, for everybody. The limits

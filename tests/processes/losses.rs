@@ -39,6 +39,21 @@ async fn a_call_ends_when_its_receiver_is_killed() {
 }
 
 #[tokio::test]
+async fn a_controller_that_is_killed_is_missed_as_well() {
+    limited(async {
+        let mut system = System::new();
+        let mut controller = system.controller("controller", "controller").await;
+        let mut node = system.process("taker", "node").await;
+        controller.kill().await;
+        let killed = Instant::now();
+        let reason = node.says("disconnected").await;
+        assert!(reason.contains("nothing was heard"), "{reason}");
+        assert!(killed.elapsed() < limits::KEEP_ALIVE + NOTICED, "{:?}", killed.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_death_is_noticed_as_soon_as_the_config_file_says() {
     limited(async {
         let mut system = System::configured("[limits]\nsilence = \"500ms\"\n");

@@ -19,6 +19,7 @@ pub fn read_secret(path: impl AsRef<Path>) -> Result<String, StateError> {
     read(path)?.ok_or_else(|| io_error("read", path)(missing()))
 }
 
+/// Why a file that is needed cannot be read, when [`read`] has found that there is none.
 pub(super) fn missing() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "there is no such file")
 }

@@ -63,7 +63,8 @@ impl Links {
     }
 
     /// From now on packets vanish, and nobody is told: what is on its way does not arrive, and no connection can be made. One that
-    /// is there ends on both sides after [`limits::SILENCE`](crate::wire::limits::SILENCE) or what the controller's limit `silence` says, unless it is healed before.
+    /// is there ends on both sides after [`limits::SILENCE`](crate::wire::limits::SILENCE), or what the controller's limit `silence` says,
+    /// unless it is healed before.
     pub fn partition(&self) -> &Self {
         self.change(|condition| condition.partitioned = condition.partitioned.or_else(|| Some(Instant::now())))
     }
